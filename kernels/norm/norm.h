@@ -1,0 +1,51 @@
+// Contract of batch normalization over rows of C channels (NHWC seen as [rows, C]).
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/registry.h"
+
+namespace stair::kernels {
+
+// y = (x - mean) * invstd * gamma + beta with invstd = 1 / sqrt(var + eps).
+// training: mean and var (biased) are those of the batch and are written to mean, var. Otherwise they are read.
+// Statistics are summed in a fixed split (double combination of float or double partial sums).
+template <class T>
+struct BatchNormForward {
+  struct Args {
+    int64_t rows, channels;
+    bool training;
+    T eps;
+    const T* x;      // [rows,C]
+    const T* gamma;  // [C] or null: 1
+    const T* beta;   // [C] or null: 0
+    T* mean;         // [C]
+    T* var;          // [C]
+    T* invstd;       // [C], written
+    T* y;            // [rows,C]
+  };
+  using Impl = Function<Args>;
+  static constexpr const char* kName = STAIR_KERNEL_NAME("batch_norm_forward");
+};
+
+// training: gx = gamma * invstd * (gy - mean(gy) - xhat * mean(gy * xhat)); otherwise gx = gamma * invstd * gy.
+// ggamma = sum(gy * xhat), gbeta = sum(gy), xhat = (x - mean) * invstd.
+template <class T>
+struct BatchNormBackward {
+  struct Args {
+    int64_t rows, channels;
+    bool training;
+    const T* x;
+    const T* gy;
+    const T* gamma;  // [C] or null: 1
+    const T* mean;
+    const T* invstd;
+    T* gx;      // [rows,C] or null
+    T* ggamma;  // [C]
+    T* gbeta;   // [C]
+  };
+  using Impl = Function<Args>;
+  static constexpr const char* kName = STAIR_KERNEL_NAME("batch_norm_backward");
+};
+
+}  // namespace stair::kernels
