@@ -34,7 +34,7 @@ struct Residual {
   float scale = 1;
   int32_t zero_point = 0;
   float scale_q = 1;  // the scale whose inverse is Requant::inv_scale
-  Requant sum;        // codes of the sum
+  Requant sum = {};        // codes of the sum
 };
 
 enum class ConvOutput { acc, real, code };
@@ -52,8 +52,8 @@ struct ConvInt8 {
     ConvOutput output = ConvOutput::code;
     const float* multiplier = nullptr;  // [O], x_scale * w_scale[o] as one float product
     const float* bias = nullptr;        // [O] or null
-    Requant requant;
-    Residual residual;
+    Requant requant = {};
+    Residual residual = {};
     void* y;  // [N,OH,OW,O] s32, f32, u8 or s8
   };
   struct Impl {

@@ -1,0 +1,105 @@
+#include "autograd/variable.h"
+
+#include <atomic>
+#include <map>
+
+#include "kernels/elementwise/elementwise.h"
+
+namespace stair::autograd {
+namespace {
+
+thread_local bool grad_on = true;
+thread_local Tracer* active_tracer = nullptr;
+
+// Adds g to sum; takes it over when there is none yet. A gradient that others share is not written to.
+void accumulate(Tensor& sum, const Tensor& g) {
+  if (!sum.defined()) {
+    sum = g;
+    return;
+  }
+  if (sum.shape() != g.shape() || sum.dtype() != g.dtype())
+    throw ShapeError(str("backward: gradients ", sum, " and ", g, " of one variable differ"));
+  if (!sum.unique()) sum = sum.clone();
+  if (sum.dtype() == DType::f64)
+    kernels::run<kernels::Axpy<double>>({sum.numel(), 1.0, g.data<double>(), sum.data<double>()});
+  else
+    kernels::run<kernels::Axpy<float>>({sum.numel(), 1.0F, g.data<float>(), sum.data<float>()});
+}
+
+}  // namespace
+
+Variable::Variable(Tensor value, bool requires_grad) : impl_(std::make_shared<Impl>()) {
+  impl_->value = std::move(value);
+  impl_->requires_grad = requires_grad;
+}
+
+Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward backward, const Attributes& attributes) {
+  static std::atomic<uint64_t> next_sequence{0};
+  Variable result(std::move(y));
+  if (active_tracer != nullptr) active_tracer->operation(op, inputs, attributes, result);
+  bool wanted = false;
+  for (const Variable& input : inputs) wanted = wanted || input.requires_grad();
+  if (grad_on && wanted) {
+    result.impl_->requires_grad = true;
+    result.impl_->record = std::make_shared<Record>(
+        Record{op, next_sequence.fetch_add(1, std::memory_order_relaxed), std::move(inputs), std::move(backward)});
+  }
+  return result;
+}
+
+void Variable::backward(Tensor gy) const {
+  if (!impl_->requires_grad) throw ConfigError("backward: the variable requires no gradient");
+  if (!gy.defined()) {
+    if (impl_->value.numel() != 1)
+      throw ShapeError(str("backward: ", impl_->value, " has no gradient given and more than one element"));
+    gy = impl_->value.dtype() == DType::f64 ? Tensor::full<double>(shape(), 1) : Tensor::full<float>(shape(), 1);
+  }
+  if (gy.shape() != shape()) throw ShapeError(str("backward: gradient ", gy, " for a variable of shape ", shape()));
+
+  struct Pending {
+    std::shared_ptr<Record> record;
+    Tensor gradient;
+  };
+  std::map<uint64_t, Pending, std::greater<>> pending;
+  const auto send = [&](const Variable& to, const Tensor& g) {
+    if (!to.requires_grad() || !g.defined()) return;
+    if (to.impl_->record == nullptr) {
+      accumulate(to.impl_->grad, g);
+    } else {
+      Pending& entry = pending[to.impl_->record->sequence];
+      entry.record = to.impl_->record;
+      accumulate(entry.gradient, g);
+    }
+  };
+  send(*this, gy);
+  gy = Tensor();
+  while (!pending.empty()) {
+    Pending current = std::move(pending.begin()->second);
+    pending.erase(pending.begin());
+    Record& record = *current.record;
+    if (!record.backward) throw ConfigError(str("backward: the tape of '", record.op, "' was used up by an earlier backward"));
+    std::vector<Tensor> gradients = record.backward(current.gradient);
+    current.gradient = Tensor();
+    record.backward = nullptr;
+    const std::vector<Variable> inputs = std::move(record.inputs);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      send(inputs[i], gradients[i]);
+      gradients[i] = Tensor();
+    }
+  }
+}
+
+NoGrad::NoGrad() : before_(grad_on) { grad_on = false; }
+NoGrad::~NoGrad() { grad_on = before_; }
+bool grad_enabled() { return grad_on; }
+
+bool tracing() { return active_tracer != nullptr; }
+TraceScope::TraceScope(Tracer* tracer) : before_(active_tracer) { active_tracer = tracer; }
+TraceScope::~TraceScope() { active_tracer = before_; }
+
+Random& default_random() {
+  thread_local Random random(0);
+  return random;
+}
+
+}  // namespace stair::autograd

@@ -1,0 +1,111 @@
+// Variables: tensors with a gradient, and the tape that their operations leave.
+//
+// Every operation makes one variable. When gradients are on and an input requires one, it also leaves a record: its inputs and a
+// function from the gradient of its result to those of its inputs. `backward` walks the records from the newest to the oldest,
+// so sums are formed in one fixed order.
+//
+// A variable may hold integers with QParams (qat); its gradient is that of the real numbers they stand for, in float.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/attributes.h"
+#include "core/random.h"
+#include "core/tensor.h"
+
+namespace stair::autograd {
+
+struct Record;
+
+class Variable {
+ public:
+  Variable() = default;
+  explicit Variable(Tensor value, bool requires_grad = false);
+
+  bool defined() const { return impl_ != nullptr; }
+  const Tensor& value() const { return impl_->value; }
+  void set_value(Tensor value) { impl_->value = std::move(value); }
+  const Shape& shape() const { return impl_->value.shape(); }
+  int64_t size(int dim) const { return impl_->value.size(dim); }
+  DType dtype() const { return impl_->value.dtype(); }
+  bool quantized() const { return impl_->value.quantized(); }
+
+  // Whether `backward` reaches this variable. Undefined variables require no gradient.
+  bool requires_grad() const { return impl_ != nullptr && impl_->requires_grad; }
+  void set_requires_grad(bool on) { impl_->requires_grad = on; }
+  // Of leaves only: the sum of the gradients since the last zero_grad; undefined when there was none.
+  const Tensor& grad() const { return impl_->grad; }
+  void set_grad(Tensor grad) { impl_->grad = std::move(grad); }
+  void zero_grad() { impl_->grad = Tensor(); }
+
+  // Adds the gradients of this variable to those of all leaves it was made from. `gy` has this variable's shape; without it the
+  // variable must have one element, whose gradient is 1. The tape is used up.
+  void backward(Tensor gy = Tensor()) const;
+  // The same value without a tape.
+  Variable detach() const { return Variable(impl_->value); }
+  // Tells variables apart.
+  const void* id() const { return impl_.get(); }
+
+ private:
+  friend Variable record(const char*, std::vector<Variable>, Tensor, std::function<std::vector<Tensor>(const Tensor&)>,
+                         const Attributes&);
+  struct Impl {
+    Tensor value, grad;
+    bool requires_grad = false;
+    std::shared_ptr<Record> record;  // null: a leaf
+  };
+  std::shared_ptr<Impl> impl_;
+};
+
+// From the gradient of an operation's result to those of its inputs, in their order; undefined where none is wanted.
+using Backward = std::function<std::vector<Tensor>(const Tensor& gy)>;
+
+struct Record {
+  const char* op;
+  uint64_t sequence;
+  std::vector<Variable> inputs;
+  Backward backward;
+};
+
+// The variable an operation made: value `y`, and a record when gradients are on and an input requires one. Optional inputs that are
+// absent are undefined variables. `attributes` are what a capture needs to repeat the operation; leave them out unless `tracing()`.
+Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward backward, const Attributes& attributes = {});
+
+// No records are made while one lives.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  bool before_;
+};
+bool grad_enabled();
+
+// Sees every operation of this thread while it is installed.
+class Tracer {
+ public:
+  virtual ~Tracer() = default;
+  virtual void operation(const char* op, const std::vector<Variable>& inputs, const Attributes& attributes, const Variable& y) = 0;
+};
+bool tracing();
+// Installs a tracer for a scope.
+class TraceScope {
+ public:
+  explicit TraceScope(Tracer* tracer);
+  ~TraceScope();
+  TraceScope(const TraceScope&) = delete;
+  TraceScope& operator=(const TraceScope&) = delete;
+
+ private:
+  Tracer* before_;
+};
+
+// The stream that operations with chance (dropout) draw from; training saves its state.
+Random& default_random();
+
+}  // namespace stair::autograd
