@@ -1,0 +1,31 @@
+#include "kernels/conv/conv.h"
+#include "kernels/conv/igemm.h"
+#include "kernels/simd/f32_avx2.h"
+
+namespace stair::kernels {
+namespace {
+
+#include "kernels/conv/igemm_f32.inc"
+
+// 6 pixels: 12 sums, two weights and a pixel fill the 16 vector registers but one.
+constexpr IgemmMicro kIgemm{6, Vec::kLanes, igemm_panel<6>};
+
+template <class Args>
+bool supports(const Args& a) {
+  return !a.s.depthwise();
+}
+
+constexpr ConvForward<float>::Impl kForward{
+    [](const ConvForward<float>::Args& a) { igemm_forward(a, kIgemm); }, supports};
+constexpr ConvBackwardData<float>::Impl kBackwardData{
+    [](const ConvBackwardData<float>::Args& a) { igemm_backward_data(a, kIgemm); }, supports};
+
+}  // namespace
+
+void register_conv_f32_avx2(Registry& r) {
+  r.add(ConvForward<float>::kName, "conv_forward_f32_igemm_avx2", Isa::avx2, &kForward);
+  r.add(ConvBackwardData<float>::kName, "conv_backward_data_f32_igemm_avx2", Isa::avx2,
+        &kBackwardData);
+}
+
+}  // namespace stair::kernels

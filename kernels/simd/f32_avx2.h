@@ -1,0 +1,39 @@
+// Eight floats in an AVX2 register, under the names that the kernel templates use. Only for files
+// named *_avx2.cpp; everything lives in an anonymous namespace, so that no code for this
+// instruction set leaks into other objects.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace stair::kernels {
+namespace {
+
+struct Vec {
+  using Reg = __m256;
+  using Mask = __m256i;
+  static constexpr int kLanes = 8;
+
+  // The first `count` lanes, count <= 8.
+  [[gnu::always_inline]] static Mask mask(int64_t count) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  [[gnu::always_inline]] static Reg zero() { return _mm256_setzero_ps(); }
+  [[gnu::always_inline]] static Reg broadcast(const float* p) { return _mm256_broadcast_ss(p); }
+  [[gnu::always_inline]] static Reg load(const float* p) { return _mm256_loadu_ps(p); }
+  [[gnu::always_inline]] static Reg load(const float* p, Mask m) {
+    return _mm256_maskload_ps(p, m);
+  }
+  [[gnu::always_inline]] static void store(float* p, Reg v) { _mm256_storeu_ps(p, v); }
+  [[gnu::always_inline]] static void store(float* p, Reg v, Mask m) {
+    _mm256_maskstore_ps(p, m, v);
+  }
+  [[gnu::always_inline]] static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
+  // a * b + c, rounded once.
+  [[gnu::always_inline]] static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
+};
+
+}  // namespace
+}  // namespace stair::kernels

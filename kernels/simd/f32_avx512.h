@@ -1,0 +1,38 @@
+// Sixteen floats in an AVX-512 register, under the names that the kernel templates use. Only for
+// files named *_avx512.cpp; everything lives in an anonymous namespace, so that no code for this
+// instruction set leaks into other objects.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace stair::kernels {
+namespace {
+
+struct Vec {
+  using Reg = __m512;
+  using Mask = __mmask16;
+  static constexpr int kLanes = 16;
+
+  // The first `count` lanes, count <= 16.
+  [[gnu::always_inline]] static Mask mask(int64_t count) {
+    return static_cast<Mask>((1U << count) - 1);
+  }
+  [[gnu::always_inline]] static Reg zero() { return _mm512_setzero_ps(); }
+  [[gnu::always_inline]] static Reg broadcast(const float* p) { return _mm512_set1_ps(*p); }
+  [[gnu::always_inline]] static Reg load(const float* p) { return _mm512_loadu_ps(p); }
+  [[gnu::always_inline]] static Reg load(const float* p, Mask m) {
+    return _mm512_maskz_loadu_ps(m, p);
+  }
+  [[gnu::always_inline]] static void store(float* p, Reg v) { _mm512_storeu_ps(p, v); }
+  [[gnu::always_inline]] static void store(float* p, Reg v, Mask m) {
+    _mm512_mask_storeu_ps(p, m, v);
+  }
+  [[gnu::always_inline]] static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
+  // a * b + c, rounded once.
+  [[gnu::always_inline]] static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
+};
+
+}  // namespace
+}  // namespace stair::kernels
