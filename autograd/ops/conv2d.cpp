@@ -1,6 +1,7 @@
 #include "autograd/ops/conv2d.h"
 
 #include "autograd/conv_integer.h"
+#include "autograd/dequantize.h"
 #include "autograd/op.h"
 
 namespace stair::autograd {
@@ -64,7 +65,7 @@ Variable apply(std::span<const Variable> in, const Attributes& a) {
 Variable conv2d(const Variable& x, const Variable& w, const Variable& b, const Conv2dOptions& options) {
   const kernels::ConvShape s = check(x, w, b, options);
   integer_operands("conv2d", x, w);
-  Tensor y = conv_forward(s, x.value(), w.value(), b.defined() ? b.value() : Tensor(), {s.n, s.oh(), s.ow(), s.o});
+  Tensor y = conv_forward(s, x.value(), w.value(), b.defined() ? dequantize(b.value()) : Tensor(), {s.n, s.oh(), s.ow(), s.o});
   return record(
       "conv2d", {x, w, b}, std::move(y),
       [s, xv = x.value(), wv = w.value(), wants = std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](

@@ -1,0 +1,142 @@
+#include "autograd/ops/batch_norm.h"
+
+#include "autograd/op.h"
+#include "autograd/operands.h"
+#include "kernels/norm/norm.h"
+
+namespace stair::autograd {
+namespace {
+
+struct Inputs {
+  Tensor x, gamma, beta, running_mean, running_var;
+};
+
+Tensor value_of(const Variable& v) {
+  return v.defined() ? dequantize(v.value()) : Tensor();
+}
+
+Inputs check(const Inputs& in, const BatchNormOptions& p) {
+  const auto received = [&] {
+    return str("; got x ", in.x, " [...,C], gamma ", in.gamma, ", beta ", in.beta,
+               ", running mean ", in.running_mean, ", running var ", in.running_var);
+  };
+  if (in.x.shape().rank() < 1)
+    throw ShapeError("batch_norm: x needs a channel dimension" + received());
+  const int64_t channels = in.x.size(-1);
+  const auto check_channels = [&](const char* name, const Tensor& t) {
+    if (!t.defined()) return;
+    if (t.shape() != Shape{channels})
+      throw ShapeError(str("batch_norm: ", name, " is ", t.shape(), ", expected [", channels, "]") +
+                       received());
+    if (t.dtype() != in.x.dtype())
+      throw DTypeError(
+          str("batch_norm: ", name, " is ", t.dtype(), ", expected ", in.x.dtype(), " as x") +
+          received());
+  };
+  check_channels("gamma", in.gamma);
+  check_channels("beta", in.beta);
+  check_channels("running_mean", in.running_mean);
+  check_channels("running_var", in.running_var);
+  if (!p.training && (!in.running_mean.defined() || !in.running_var.defined()))
+    throw ShapeError("batch_norm: running_mean and running_var are needed outside training" +
+                     received());
+  if (p.training && in.x.numel() < 2 * channels)
+    throw ShapeError("batch_norm: training needs more than one value a channel" + received(),
+                     "use a larger batch, or drop the last incomplete one");
+  if (!(p.eps > 0)) throw ConfigError(str("batch_norm: eps ", p.eps, ", expected above 0"));
+  if (!(p.momentum >= 0 && p.momentum <= 1))
+    throw ConfigError(str("batch_norm: momentum ", p.momentum, ", expected 0 to 1"));
+  return in;
+}
+
+// running = (1 - momentum) * running + momentum * batch * factor
+template <class T>
+void update(const Tensor& running, const Tensor& batch, double momentum, double factor) {
+  if (!running.defined()) return;
+  T* to = running.data<T>();
+  for (int64_t c = 0; c < running.numel(); ++c) {
+    const double now = static_cast<double>(batch.data<T>()[c]) * factor;
+    to[c] = static_cast<T>((1 - momentum) * static_cast<double>(to[c]) + momentum * now);
+  }
+}
+
+template <class T>
+T* pointer(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+
+// What the backward needs besides x and gamma.
+struct Statistics {
+  Tensor mean, var, invstd;
+};
+
+template <class T>
+Tensor forward(const Inputs& in, const BatchNormOptions& p, Statistics& s) {
+  const int64_t channels = in.x.size(-1), rows = channels == 0 ? 0 : in.x.numel() / channels;
+  Tensor y = Tensor::empty(in.x.shape(), in.x.dtype());
+  kernels::run<kernels::BatchNormForward<T>>(
+      {rows, channels, p.training, static_cast<T>(p.eps), in.x.data<T>(), pointer<T>(in.gamma),
+       pointer<T>(in.beta), s.mean.data<T>(), s.var.data<T>(), s.invstd.data<T>(), y.data<T>()});
+  if (p.training) {
+    update<T>(in.running_mean, s.mean, p.momentum, 1);
+    update<T>(in.running_var, s.var, p.momentum,
+              static_cast<double>(rows) / static_cast<double>(rows - 1));
+  }
+  return y;
+}
+
+template <class T>
+std::vector<Tensor> backward(bool training, bool want_x, const Tensor& x, const Tensor& gamma,
+                             const Statistics& s, const Tensor& gy) {
+  const int64_t channels = x.size(-1);
+  Tensor gx = want_x ? Tensor::empty(x.shape(), x.dtype()) : Tensor();
+  Tensor ggamma = Tensor::empty({channels}, x.dtype()),
+         gbeta = Tensor::empty({channels}, x.dtype());
+  kernels::run<kernels::BatchNormBackward<T>>(
+      {x.numel() / channels, channels, training, x.data<T>(), gy.data<T>(), pointer<T>(gamma),
+       s.mean.data<T>(), s.invstd.data<T>(), pointer<T>(gx), ggamma.data<T>(), gbeta.data<T>()});
+  return {gx, ggamma, gbeta, Tensor(), Tensor()};
+}
+
+Variable apply(std::span<const Variable> in, const Attributes& a) {
+  return batch_norm(in[0], in[1], in[2], in[3], in[4],
+                    {a.get<bool>("training"), a.get<double>("momentum"), a.get<double>("eps")});
+}
+
+}  // namespace
+
+Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& beta,
+                    const Variable& running_mean, const Variable& running_var,
+                    const BatchNormOptions& options) {
+  const Inputs in = check({real_operand("batch_norm", "x", x), value_of(gamma), value_of(beta),
+                           value_of(running_mean), value_of(running_var)},
+                          options);
+  const Shape channels{in.x.size(-1)};
+  Statistics s{in.running_mean, in.running_var, Tensor::empty(channels, in.x.dtype())};
+  if (options.training) {
+    s.mean = Tensor::empty(channels, in.x.dtype());
+    s.var = Tensor::empty(channels, in.x.dtype());
+  } else if (wants_grad(x) || wants_grad(gamma)) {
+    s.mean = s.mean.clone();  // the running tensor may change before the backward
+  }
+  Tensor y =
+      with_real(in.x.dtype(), "batch_norm", [&]<class T>() { return forward<T>(in, options, s); });
+  s.var = Tensor();
+  return record(
+      "batch_norm", {x, gamma, beta, running_mean, running_var}, std::move(y),
+      [training = options.training, want_x = x.requires_grad(), xv = x.value(), gammav = in.gamma,
+       s](const Tensor& gy) {
+        const Tensor xf = dequantize(xv);
+        return with_real(xf.dtype(), "batch_norm", [&]<class T>() {
+          return backward<T>(training, want_x, xf, gammav, s, gy);
+        });
+      },
+      tracing() ? Attributes{{"training", options.training},
+                             {"momentum", options.momentum},
+                             {"eps", options.eps}}
+                : Attributes{});
+}
+
+const OpDef op_batch_norm{"batch_norm", apply};
+
+}  // namespace stair::autograd

@@ -1,0 +1,22 @@
+// What the elementwise functions of one input share.
+#pragma once
+
+#include "autograd/op.h"
+#include "autograd/variable.h"
+#include "kernels/elementwise/elementwise.h"
+
+namespace stair::autograd {
+
+struct UnaryOp {
+  const char* name;
+  kernels::UnaryFn fn;
+  double alpha = 0, beta = 0;  // see kernels::Unary
+  // Whether f'(x) is also f'(f(x)), as for the clipping functions. Then y is kept for the backward
+  // instead of x: the next layer keeps it anyway.
+  bool gradient_from_y = false;
+};
+
+// y = f(x) and its record.
+Variable unary(const UnaryOp& op, const Variable& x, const Attributes& attributes = {});
+
+}  // namespace stair::autograd
