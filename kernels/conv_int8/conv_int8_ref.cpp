@@ -1,0 +1,45 @@
+#include "core/parallel.h"
+#include "kernels/conv_int8/scalar_epilogue.h"
+
+namespace stair::kernels {
+namespace {
+
+// The accumulator of output pixel (n, oy, ox), channel o.
+int32_t accumulate(const ConvInt8::Args& a, int64_t n, int64_t oy, int64_t ox, int64_t o) {
+  const ConvShape& s = a.s;
+  const int64_t i_count = s.i(), group = o / (s.o / s.groups);
+  const int32_t zw = a.w_zero_point ? a.w_zero_point[o] : 0;
+  int64_t sum = a.bias_s32 ? a.bias_s32[o] : 0;
+  for (int64_t ky = 0; ky < s.kh; ++ky) {
+    const int64_t iy = oy * s.stride_h - s.pad_top + ky * s.dilation_h;
+    if (iy < 0 || iy >= s.h) continue;
+    for (int64_t kx = 0; kx < s.kw; ++kx) {
+      const int64_t ix = ox * s.stride_w - s.pad_left + kx * s.dilation_w;
+      if (ix < 0 || ix >= s.w) continue;
+      const int64_t x = ((n * s.h + iy) * s.w + ix) * s.c + group * i_count;
+      const int8_t* w = a.w + ((o * s.kh + ky) * s.kw + kx) * i_count;
+      for (int64_t i = 0; i < i_count; ++i)
+        sum += int64_t{read_code(a.x, a.x_signed, x + i) - a.x_zero_point} * (w[i] - zw);
+    }
+  }
+  return static_cast<int32_t>(sum);
+}
+
+void conv_int8(const ConvInt8::Args& a) {
+  const int64_t oh = a.s.oh(), ow = a.s.ow();
+  parallel_tasks(a.s.n * oh, [&](int64_t row) {
+    for (int64_t ox = 0; ox < ow; ++ox)
+      for (int64_t o = 0; o < a.s.o; ++o)
+        write_output(a, (row * ow + ox) * a.s.o + o, o, accumulate(a, row / oh, row % oh, ox, o));
+  });
+}
+
+constexpr ConvInt8::Impl kConvInt8{conv_int8, nullptr, nullptr, nullptr};
+
+}  // namespace
+
+void register_conv_int8_ref(Registry& r) {
+  r.add(ConvInt8::kName, "conv_int8_ref", Isa::ref, &kConvInt8);
+}
+
+}  // namespace stair::kernels

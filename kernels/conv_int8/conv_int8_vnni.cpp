@@ -1,0 +1,43 @@
+// vpdpbusd: u8 x s8, four products a lane, exact. Signed codes are stored plus 128, which the zero
+// point takes back. GCC 12 takes the deliberately undefined registers of its own intrinsics for
+// uninitialized ones.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+
+#include "kernels/conv_int8/int8_gemm.h"
+
+namespace stair::kernels {
+namespace {
+
+#include "kernels/conv_int8/copy_avx512.inc"
+#include "kernels/conv_int8/epilogue.inc"
+#include "kernels/conv_int8/gather.inc"
+#include "kernels/conv_int8/vector_avx512.inc"
+
+constexpr int kRowBlock = 14, kPanelVectors = 2;
+
+[[gnu::always_inline]] inline __m512i dot(__m512i acc, __m512i x, __m512i w) {
+  return _mm512_dpbusd_epi32(acc, x, w);
+}
+
+#include "kernels/conv_int8/gemm_tile.inc"
+
+constexpr GemmKernel kGemm{.panel_cols = kPanelVectors * Vector::kLanes,
+                           .element_bytes = kElementBytes,
+                           .step_multiple = 1,
+                           .row_block = kRowBlock,
+                           .gather = gather_rows,
+                           .panel = multiply_panel};
+
+constexpr ConvInt8::Impl kConvInt8{
+    [](const ConvInt8::Args& args) { gemm_run(kGemm, args); }, gemm_supports,
+    [](const ConvShape& s) { return gemm_packed_bytes(kGemm, s); },
+    [](const ConvShape& s, const int8_t* w, void* packed) { gemm_pack(kGemm, s, w, packed); }};
+
+}  // namespace
+
+void register_conv_int8_vnni(Registry& r) {
+  r.add(ConvInt8::kName, "conv_int8_u8s8_igemm_vnni", Isa::vnni, &kConvInt8);
+}
+
+}  // namespace stair::kernels

@@ -1,0 +1,98 @@
+// The matrix product behind the fast integer convolutions.
+//
+// An output pixel is a row of a matrix A: the input codes under the window, all taps one after the
+// other (K = KH * KW * I codes, dense, so that channel counts need no care). A task gathers some
+// hundred rows into scratch that stays in the L2 cache, padding as codes equal to the zero point,
+// and multiplies them with one weight panel after the other. 1x1 windows of stride 1 need no
+// gathering: x is A. A panel holds `panel_cols` output channels, in steps of four bytes along K:
+//   panel[step][channel][4 / bytes of an element]
+// The zero points are folded into one integer a channel:
+//   sum (x - zx) * w = sum x * w - zx * sum w
+// An instruction set supplies the inner loops as a GemmKernel; the split into tasks and the packing
+// are common to all.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/conv_int8/conv_int8.h"
+
+namespace stair::kernels {
+
+// A Requant whose clamp is done in float before the rounding: q = rne(clamp(y * inv_scale, lo, hi))
+// + zero_point. lo and hi are whole numbers relative to the zero point, so this is the same code
+// and cannot overflow.
+struct RequantSteps {
+  float inv_scale, lo, hi;
+  int32_t zero_point;
+};
+
+enum class TileOutput { acc, real, code, residual };
+
+struct TileEpilogue {
+  TileOutput output;
+  RequantSteps code, sum;
+  float scale_q, residual_scale;
+  int32_t residual_zero_point;
+  bool residual_signed;
+};
+
+// Constants of channels, padded to whole panels.
+struct ChannelConstants {
+  const int32_t* offset;  // bias_s32 - zx * sum w: what an accumulator starts from
+  const float* multiplier;
+  const float* bias;            // -0.0 where there is none: fmaf(a, m, -0.0) is a * m to the bit
+  const int32_t* w_zero_point;  // null: symmetric weights
+};
+
+// rows x panel_cols outputs from rows of A and one panel.
+struct PanelTask {
+  const uint8_t* a;
+  int64_t a_stride;  // bytes
+  int64_t rows;
+  const int32_t* row_sums;  // sum of x - zx of each row; null: symmetric weights
+  const uint8_t* w;
+  int64_t steps;
+  ChannelConstants channels;
+  int64_t cols;  // channels of the panel that exist
+  void* y;       // first output: row 0, channel 0 of the panel
+  const uint8_t* residual;
+  int64_t y_stride;  // elements from row to row
+  const TileEpilogue* epilogue;
+};
+
+// Rows of A from the picture.
+struct GatherTask {
+  const uint8_t* x;  // channel 0 of the group
+  int64_t h, w, c, i, kh, kw, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
+  int64_t oh, ow;
+  bool dense_taps;  // the taps of a window row are one run of memory
+  bool is_signed;
+  int32_t zero_point;  // of x as it is stored
+  int64_t first_row, rows;
+  uint8_t* a;
+  int64_t a_stride;  // bytes
+};
+
+struct GemmKernel {
+  int panel_cols;
+  int element_bytes;  // of A and the panels: 1 (u8 x s8; signed x is stored plus 128) or 2 (s16 x
+                      // s16)
+  int step_multiple;  // steps a panel is padded to
+  int row_block;      // rows that the inner loop takes at once
+  void (*gather)(const GatherTask&);  // may write up to 64 bytes past the last row
+  void (*panel)(const PanelTask&);
+};
+
+bool gemm_supports(const ConvInt8::Args& args);
+size_t gemm_packed_bytes(const GemmKernel& kernel, const ConvShape& s);
+void gemm_pack(const GemmKernel& kernel, const ConvShape& s, const int8_t* w, void* packed);
+void gemm_run(const GemmKernel& kernel, const ConvInt8::Args& args);
+
+TileEpilogue tile_epilogue(const ConvInt8::Args& args);
+// Fills offset, multiplier, bias (and w_zero_point) of `count` channels from channel `first`;
+// x_zero_point as A stores it.
+void fill_channels(const ConvInt8::Args& args, int32_t x_zero_point, const int32_t* w_sums,
+                   int64_t first, int64_t count, int32_t* offset, float* multiplier, float* bias,
+                   int32_t* w_zero_point);
+
+}  // namespace stair::kernels
