@@ -9,10 +9,12 @@
 namespace stair::kernels {
 namespace {
 
-#include "kernels/conv_int8/copy_avx512.inc"
-#include "kernels/conv_int8/epilogue.inc"
-#include "kernels/conv_int8/gather.inc"
+// clang-format off
 #include "kernels/conv_int8/vector_avx512.inc"
+#include "kernels/conv_int8/copy_avx512.inc"
+#include "kernels/conv_int8/gather.inc"
+#include "kernels/conv_int8/epilogue.inc"
+// clang-format on
 
 constexpr int kRowBlock = 14, kPanelVectors = 2;
 
