@@ -1,0 +1,162 @@
+#include "qat/convert.h"
+
+#include <map>
+
+#include "qat/conv_bn.h"
+
+namespace stair::qat {
+namespace {
+
+using nn::Graph;
+using nn::Node;
+using List = std::vector<int64_t>;
+
+// Evaluation mode for a scope.
+class EvalScope {
+ public:
+  explicit EvalScope(nn::Module& module) : module_(module), before_(module.is_training()) { module.eval(); }
+  ~EvalScope() { module_.train(before_); }
+  EvalScope(const EvalScope&) = delete;
+  EvalScope& operator=(const EvalScope&) = delete;
+
+ private:
+  nn::Module& module_;
+  bool before_;
+};
+
+class Conversion {
+ public:
+  explicit Conversion(const Graph& graph) : graph_(graph) {}
+
+  Int8Graph run() {
+    for (const Node& node : graph_.nodes()) {
+      if (node.is_state()) continue;
+      visit(node);
+    }
+    if (converted_.find(graph_.output()) == converted_.end())
+      throw ConfigError(str("convert: the result '", graph_.node(graph_.output()).name, "' is no integer operation"));
+    check_output_last();
+    result_.validate();
+    return std::move(result_);
+  }
+
+ private:
+  int index(const Node& reader, int id) const {
+    const auto found = converted_.find(id);
+    if (found == converted_.end())
+      throw ConfigError(str("convert: node '", reader.name, "' reads '", graph_.node(id).name, "', which has no integer form"));
+    return found->second;
+  }
+
+  Int8Node& add(const Node& node, const std::string& op, std::vector<int> inputs) {
+    converted_[node.id] = static_cast<int>(result_.nodes.size());
+    Int8Node made;
+    made.op = op;
+    made.name = node.name;
+    made.inputs = std::move(inputs);
+    result_.nodes.push_back(std::move(made));
+    return result_.nodes.back();
+  }
+
+  void visit(const Node& node) {
+    if (node.op == "input") {
+      add(node, "input", {}).format.real = true;
+    } else if (const auto* quantizer = dynamic_cast<const Quantizer*>(node.module.get())) {
+      quantize(node, *quantizer);
+    } else if (auto* conv = dynamic_cast<QatConv*>(node.module.get())) {
+      convolve(node, *conv);
+    } else if (node.op == "add") {
+      add(node, "add", {index(node, node.inputs[0]), index(node, node.inputs[1])}).format.real = true;
+    } else if (node.op == "avg_pool2d" || node.op == "global_avg_pool") {
+      Int8Node& made = add(node, "avg_pool", {index(node, node.inputs[0])});
+      made.format.real = true;
+      pool_attributes(node, made);
+    } else if (node.op == "max_pool2d") {
+      pool_attributes(node, keep_format(node, "max_pool"));
+    } else if (node.op == "pad_channels") {
+      Int8Node& made = keep_format(node, "pad_channels");
+      made.attributes.set("before", node.attributes.get<int64_t>("before"));
+      made.attributes.set("after", node.attributes.get<int64_t>("after"));
+    } else if (node.op == "flatten") {
+      keep_format(node, "flatten");
+    } else if (node.op == "dropout") {
+      converted_[node.id] = index(node, node.inputs[0]);
+    } else {
+      throw ConfigError(str("convert: node '", node.name, "' (", node.op, ") has no integer form"));
+    }
+  }
+
+  Int8Node& keep_format(const Node& node, const std::string& op) {
+    const int input = index(node, node.inputs[0]);
+    const Int8Format format = result_.nodes[static_cast<size_t>(input)].format;
+    Int8Node& made = add(node, op, {input});
+    made.format = format;
+    return made;
+  }
+
+  static void pool_attributes(const Node& node, Int8Node& made) {
+    const bool global = node.op == "global_avg_pool";
+    made.attributes.set("kernel", global ? List{} : node.attributes.get<List>("kernel"));
+    if (global) return;
+    made.attributes.set("stride", node.attributes.get<List>("stride"));
+    made.attributes.set("padding", node.attributes.get<List>("padding"));
+    if (node.attributes.has("count_include_pad"))
+      made.attributes.set("count_include_pad", node.attributes.get<bool>("count_include_pad"));
+  }
+
+  // A quantizer becomes the format of the operation before it, or an operation of its own on the network's input.
+  void quantize(const Node& node, const Quantizer& quantizer) {
+    if (!quantizer.calibrated() || !quantizer.fake_quant_enabled())
+      throw ConfigError(str("convert: tensor '", node.name, quantizer.calibrated() ? "' is not quantized" : "' has no scale yet"),
+                        quantizer.calibrated() ? "switch its fake-quant on" : "calibrate first: run batches in training mode");
+    const QParams p = quantizer.qparams();
+    const auto [lo, hi] = quantizer.code_range();
+    const Int8Format format{false, quantizer.spec().is_signed, p.scale[0], p.zero_point[0], lo, hi};
+    const int input = index(node, node.inputs[0]);
+    Int8Node& before = result_.nodes[static_cast<size_t>(input)];
+    if (before.op != "input" && before.format.real) {
+      before.format = format;
+      converted_[node.id] = input;
+    } else {
+      add(node, "quantize", {input}).format = format;
+    }
+  }
+
+  void convolve(const Node& node, QatConv& conv) {
+    std::vector<Variable> inputs(node.inputs.size());
+    for (size_t i = 1; i < inputs.size(); ++i)
+      if (node.inputs[i] >= 0) inputs[i] = graph_.node(node.inputs[i]).variable;
+    EvalScope eval(conv);
+    const autograd::NoGrad no_grad;
+    const QatConv::Folded form = conv.folded(inputs);
+    if (!form.weight.quantized()) throw ConfigError(str("convert: the weights of '", node.name, "' are not quantized"), "switch fake-quant on");
+    Int8Node& made = add(node, "conv", {index(node, node.inputs[0])});
+    made.format.real = true;
+    made.weight = form.weight.value().clone();
+    const QParams& p = form.weight.value().qparams();
+    made.weight_scale = Tensor::from<float>(p.scale, {static_cast<int64_t>(p.scale.size())});
+    if (form.bias.defined()) made.bias = form.bias.value().clone();
+    const QatConvOptions& o = conv.options();
+    made.attributes.set("linear", o.linear);
+    if (o.linear) return;
+    made.attributes.set("stride", List(o.conv.stride.begin(), o.conv.stride.end()));
+    made.attributes.set("padding", List(o.conv.padding.begin(), o.conv.padding.end()));
+    made.attributes.set("dilation", List(o.conv.dilation.begin(), o.conv.dilation.end()));
+    made.attributes.set("groups", o.conv.groups);
+  }
+
+  void check_output_last() const {
+    if (converted_.at(graph_.output()) != static_cast<int>(result_.nodes.size()) - 1)
+      throw ConfigError(str("convert: the result '", graph_.node(graph_.output()).name, "' is not the last operation"));
+  }
+
+  const Graph& graph_;
+  Int8Graph result_;
+  std::map<int, int> converted_;  // id in the graph -> index in the result
+};
+
+}  // namespace
+
+Int8Graph convert(const nn::Graph& prepared) { return Conversion(prepared).run(); }
+
+}  // namespace stair::qat

@@ -1,0 +1,112 @@
+#include "qat/int8/graph.h"
+
+#include <array>
+#include <cmath>
+
+namespace stair::qat {
+namespace {
+
+struct OpRule {
+  const char* op;
+  size_t inputs;
+  bool keeps_format;
+};
+constexpr std::array<OpRule, 8> kOps = {{{"input", 0, false},
+                                         {"quantize", 1, false},
+                                         {"conv", 1, false},
+                                         {"add", 2, false},
+                                         {"max_pool", 1, true},
+                                         {"avg_pool", 1, false},
+                                         {"pad_channels", 1, true},
+                                         {"flatten", 1, true}}};
+
+const OpRule& rule_of(const Int8Node& node) {
+  for (const OpRule& rule : kOps)
+    if (node.op == rule.op) return rule;
+  throw FormatError(str("int8 graph: node '", node.name, "': no operation is called '", node.op, "'"),
+                    "the file may come from a newer version");
+}
+
+void check_format(const Int8Node& node) {
+  const Int8Format& f = node.format;
+  if (f.real) return;
+  const int32_t low = f.is_signed ? -128 : 0, high = f.is_signed ? 127 : 255;
+  if (!(f.scale > 0) || !std::isfinite(f.scale))
+    throw FormatError(str("int8 graph: node '", node.name, "': scale ", f.scale, " is not positive and finite"));
+  if (f.zero_point < low || f.zero_point > high || f.lo < low || f.hi > high || f.lo > f.hi)
+    throw FormatError(str("int8 graph: node '", node.name, "': zero point ", f.zero_point, " or codes [", f.lo, ",", f.hi,
+                          "] outside [", low, ",", high, "]"));
+}
+
+void check_conv(const Int8Node& node) {
+  const auto fail = [&](const std::string& what) { throw FormatError(str("int8 graph: node '", node.name, "': ", what)); };
+  if (!node.weight.defined() || node.weight.dtype() != DType::s8) fail("conv without s8 weights");
+  const bool linear = node.attributes.get<bool>("linear");
+  if (node.weight.shape().rank() != (linear ? 2 : 4)) fail(str("weights ", node.weight, " have the wrong rank"));
+  const int64_t o = node.weight.size(0);
+  const Tensor& scale = node.weight_scale;
+  if (!scale.defined() || scale.dtype() != DType::f32 || (scale.numel() != 1 && scale.numel() != o))
+    fail(str("weight scales ", scale, " for ", o, " channels"));
+  for (int64_t c = 0; c < scale.numel(); ++c)
+    if (!(scale.data<float>()[c] > 0) || !std::isfinite(scale.data<float>()[c]))
+      fail(str("scale ", scale.data<float>()[c], " of channel ", c, " is not positive and finite"));
+  if (node.bias.defined() && (node.bias.dtype() != DType::f32 || node.bias.shape() != Shape{o}))
+    fail(str("bias ", node.bias, " for ", o, " channels"));
+  if (linear) return;
+  const auto list = [&](const char* key, size_t count, int64_t least) {
+    const auto& values = node.attributes.get<std::vector<int64_t>>(key);
+    if (values.size() != count) fail(str("attribute '", key, "' has ", values.size(), " values, expected ", count));
+    for (int64_t v : values)
+      if (v < least || v > (1 << 16)) fail(str("attribute '", key, "' is ", v));
+  };
+  list("stride", 2, 1);
+  list("dilation", 2, 1);
+  list("padding", 4, 0);
+  const int64_t groups = node.attributes.get<int64_t>("groups");
+  if (groups < 1 || o % groups != 0) fail(str("groups ", groups, " do not divide ", o, " channels"));
+}
+
+}  // namespace
+
+void Int8Graph::validate() const {
+  if (nodes.empty() || nodes[0].op != "input") throw FormatError("int8 graph: the first node is no input");
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    const Int8Node& node = nodes[i];
+    const OpRule& rule = rule_of(node);
+    if (node.inputs.size() != rule.inputs)
+      throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") has ", node.inputs.size(), " inputs, expected ", rule.inputs));
+    for (int input : node.inputs) {
+      if (input < 0 || input >= static_cast<int>(i))
+        throw FormatError(str("int8 graph: node '", node.name, "' reads node ", input, ", which is no earlier node"));
+      const Int8Format& from = nodes[static_cast<size_t>(input)].format;
+      if (from.real != (node.op == "quantize"))
+        throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") cannot read ", from.real ? "real numbers" : "codes"));
+      if (rule.keeps_format && (node.format.scale != from.scale || node.format.zero_point != from.zero_point ||
+                                node.format.is_signed != from.is_signed || node.format.real))
+        throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") must keep the format of its input"));
+    }
+    if (node.format.real && node.op != "input" && node.op != "conv")
+      throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") cannot yield real numbers"));
+    check_format(node);
+    if (node.op == "conv") check_conv(node);
+  }
+}
+
+std::string to_string(const Int8Graph& graph) {
+  std::string text;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Int8Node& node = graph.nodes[i];
+    text += str('%', i, " = ", node.op, '(');
+    for (size_t k = 0; k < node.inputs.size(); ++k) text += str(k ? ", %" : "%", node.inputs[k]);
+    text += ')';
+    if (node.weight.defined()) text += str(" weight ", node.weight);
+    for (const auto& [key, value] : node.attributes) text += str(' ', key, '=', stair::to_string(value));
+    const Int8Format& f = node.format;
+    text += f.real ? std::string(" -> f32")
+                   : str(" -> ", f.is_signed ? "s8" : "u8", " scale ", f.scale, " zero_point ", f.zero_point, " codes [", f.lo, ',', f.hi, ']');
+    text += str("  # ", node.name, '\n');
+  }
+  return text;
+}
+
+}  // namespace stair::qat

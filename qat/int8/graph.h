@@ -1,0 +1,61 @@
+// The deployed network: a list of integer operations. It is self-contained: weights, quantization parameters, how pictures are
+// prepared, and the names of the classes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/attributes.h"
+#include "core/tensor.h"
+
+namespace stair::qat {
+
+// What a node yields: codes u8 or s8 with one scale, or real numbers f32.
+struct Int8Format {
+  bool real = false;
+  bool is_signed = false;
+  float scale = 1;         // float a step
+  int32_t zero_point = 0;  // steps
+  int32_t lo = 0, hi = 255;  // codes after a fused ReLU or ReLU6
+  bool operator==(const Int8Format&) const = default;
+};
+
+// Operations, their inputs and attributes (numerics.md has the arithmetic):
+//   input                          f32 [N,H,W,C]
+//   quantize      real -> code
+//   conv          code -> code or real; weight s8 [O,KH,KW,I], weight_scale f32 [1] or [O], bias f32 [O] or undefined;
+//                 stride, padding, dilation, groups; a linear layer is a conv with linear = true on [N,C]
+//   add           code, code -> code
+//   max_pool      code -> code, the same format; kernel, stride, padding
+//   avg_pool      code -> code; kernel, stride, padding, count_include_pad; an empty kernel is the whole picture
+//   pad_channels  code -> code, the same format; before, after
+//   flatten       code -> code, the same format
+struct Int8Node {
+  std::string op;
+  std::string name;
+  std::vector<int> inputs;  // indices of earlier nodes
+  Attributes attributes;
+  Int8Format format;
+  Tensor weight, weight_scale, bias;
+};
+
+struct Int8Graph {
+  std::vector<Int8Node> nodes;  // in order of execution; the first is the input, the last the output
+  std::vector<std::string> class_names;
+  // Free-form facts that travel with the file: model, preprocessing (resize, crop, mean, std), training figures.
+  Attributes metadata;
+
+  // Throws FormatError naming the node: unknown operation, an input that is not an earlier node, shapes of weights and scales that
+  // do not fit, a scale that is not positive and finite, zero points or limits outside the type.
+  void validate() const;
+};
+
+// One line a node: name, op, inputs, format.
+std::string to_string(const Int8Graph& graph);
+
+// Exact file form (magic STAIRI8G, version 1, checksummed sections). Throws IoError, FormatError.
+void save_int8_graph(const Int8Graph& graph, const std::string& path);
+Int8Graph load_int8_graph(const std::string& path);
+inline constexpr char kInt8GraphMagic[] = "STAIRI8G";
+
+}  // namespace stair::qat

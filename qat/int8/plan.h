@@ -1,0 +1,29 @@
+// What an Int8Session does for one input shape: the steps, the shape of every value and its place in one block of memory.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "qat/int8/graph.h"
+
+namespace stair::qat {
+
+// One kernel call. A convolution that takes an add with it has `residual` >= 0 and writes the add's value.
+struct Int8Step {
+  int node;           // index in the graph
+  int output;         // node whose value is written: node itself, or the fused add
+  int residual = -1;  // node whose codes are the other addend
+};
+
+struct Int8Plan {
+  std::vector<Int8Step> steps;
+  std::vector<Shape> shapes;          // by node
+  std::vector<size_t> offsets;        // by node, into the block; nodes that are views have their input's
+  size_t bytes = 0;                   // of the block
+  size_t bytes_without_reuse = 0;
+};
+
+// Throws ShapeError naming the node whose input does not fit. `keep_all`: no buffer is used twice.
+Int8Plan make_plan(const Int8Graph& graph, const Shape& input, bool fuse_residual, bool keep_all);
+
+}  // namespace stair::qat

@@ -1,0 +1,83 @@
+#include "qat/observer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "autograd/dequantize.h"
+#include "kernels/reduce/reduce.h"
+
+namespace stair::qat {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+int32_t middle(const QuantizationSpec& spec) {
+  if (spec.is_signed) return 0;
+  return spec.qmin == 0 && spec.qmax == 255 ? 128 : (spec.qmin + spec.qmax) / 2;
+}
+
+}  // namespace
+
+Range range_of(const Tensor& x, int axis) {
+  const kernels::ChannelLayout layout = autograd::channel_layout(x.shape(), axis);
+  const size_t channels = static_cast<size_t>(layout.channels);
+  Range range{std::vector<float>(channels), std::vector<float>(channels), 0};
+  kernels::run<kernels::MinMax<float>>({layout, x.data<float>(), range.min.data(), range.max.data(), &range.non_finite});
+  return range;
+}
+
+QParams qparams_of(const std::vector<float>& min, const std::vector<float>& max, const QuantizationSpec& spec) {
+  QParams p{std::vector<float>(min.size()), std::vector<int32_t>(min.size()), spec.axis, spec.qmin, spec.qmax};
+  const float steps = static_cast<float>(spec.qmax - spec.qmin);
+  for (size_t c = 0; c < min.size(); ++c) {
+    const float low = std::min(min[c], 0.0F), high = std::max(max[c], 0.0F);
+    if (spec.symmetric) {
+      p.scale[c] = std::max(std::max(-low, high) / (steps / 2), kMinScale);
+      p.zero_point[c] = middle(spec);
+    } else {
+      p.scale[c] = std::max((high - low) / steps, kMinScale);
+      // Past 2^24 the quotient of a subnormal range would leave int; the clamp comes first.
+      const float shift = std::clamp(std::nearbyint(low / p.scale[c]), -65536.0F, 65536.0F);
+      p.zero_point[c] = std::clamp(spec.qmin - static_cast<int32_t>(shift), spec.qmin, spec.qmax);
+    }
+  }
+  return p;
+}
+
+Observer::Observer(const QuantizationSpec& spec, int64_t channels)
+    : spec_(spec), min_(Tensor::full<float>({channels}, kInfinity)), max_(Tensor::full<float>({channels}, -kInfinity)) {}
+
+void Observer::observe(const Range& batch) {
+  float* min = min_.value().data<float>();
+  float* max = max_.value().data<float>();
+  const bool average = spec_.observer == "moving_average_minmax";
+  const float c = static_cast<float>(spec_.averaging_constant);
+  for (size_t i = 0; i < batch.min.size(); ++i) {
+    if (batch.min[i] > batch.max[i]) continue;
+    if (min[i] > max[i] || (average && c == 1)) {
+      min[i] = batch.min[i];
+      max[i] = batch.max[i];
+    } else if (average) {
+      min[i] += c * (batch.min[i] - min[i]);
+      max[i] += c * (batch.max[i] - max[i]);
+    } else {
+      min[i] = std::min(min[i], batch.min[i]);
+      max[i] = std::max(max[i], batch.max[i]);
+    }
+  }
+}
+
+bool Observer::calibrated() const {
+  for (int64_t i = 0; i < min_.size(0); ++i)
+    if (min_.value().data<float>()[i] <= max_.value().data<float>()[i]) return true;
+  return false;
+}
+
+QParams Observer::qparams() const {
+  const float* min = min_.value().data<float>();
+  const float* max = max_.value().data<float>();
+  return qparams_of({min, min + min_.size(0)}, {max, max + max_.size(0)}, spec_);
+}
+
+}  // namespace stair::qat

@@ -1,0 +1,101 @@
+#include "qat/quantizer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/ops/relu.h"
+#include "autograd/ops/relu6.h"
+#include "core/text.h"
+
+namespace stair::qat {
+
+Quantizer::Quantizer(const QuantizationSpec& spec, int64_t channels, Activation activation)
+    : observer_(spec, channels), spec_(spec), channels_(channels), activation_(activation) {
+  validate(spec);
+  adopt_buffer("min_val", observer_.min_val());
+  adopt_buffer("max_val", observer_.max_val());
+  observer_enabled_ = register_buffer("observer_enabled", Tensor::full<uint8_t>({1}, 1));
+  fake_quant_enabled_ = register_buffer("fake_quant_enabled", Tensor::full<uint8_t>({1}, 1));
+  learning_enabled_ = register_buffer("learning_enabled", Tensor::full<uint8_t>({1}, 1));
+}
+
+std::shared_ptr<nn::Module> Quantizer::clone() const {
+  std::shared_ptr<Quantizer> copy = make_quantizer(spec_, channels_, activation_);
+  const auto from = named_state(), to = copy->named_state();
+  for (size_t i = 0; i < from.size(); ++i) {
+    Tensor value = to[i].variable.value();
+    value.copy_from(from[i].variable.value());
+  }
+  copy->train(is_training());
+  return copy;
+}
+
+void Quantizer::enable_learning(bool on) {
+  set_flag(learning_enabled_, on);
+  for (nn::NamedVariable& parameter : named_parameters()) parameter.variable.set_requires_grad(on);
+}
+
+Variable Quantizer::forward(const Variable& x) {
+  const Variable input = activation_ == Activation::relu6 ? autograd::relu6(x) : x;
+  const bool relu = activation_ == Activation::relu;
+  if (is_training() && observer_enabled()) observe(input.value());
+  if (!fake_quant_enabled()) return relu ? autograd::relu(input) : input;
+  return apply(input, relu);
+}
+
+Range Quantizer::activated_range(const Tensor& x) const {
+  Range range = range_of(x, spec_.axis);
+  if (activation_ == Activation::relu)
+    for (size_t c = 0; c < range.min.size(); ++c) {
+      range.min[c] = std::max(range.min[c], 0.0F);
+      range.max[c] = std::max(range.max[c], 0.0F);
+    }
+  return range;
+}
+
+void Quantizer::observe(const Tensor& x) { observer_.observe(activated_range(x)); }
+
+QParams Quantizer::qparams(const Tensor& x) const {
+  if (x.defined() && spec_.averaging_constant == 1 && observer_enabled() && !is_training()) {
+    const Range range = activated_range(x);
+    return qparams_of(range.min, range.max, spec_);
+  }
+  if (!calibrated())
+    throw ConfigError("quantizer: no batch was seen yet, so there is no scale",
+                      "calibrate first: run batches in training mode with the observers on");
+  return observer_.qparams();
+}
+
+std::pair<int32_t, int32_t> Quantizer::code_range() const {
+  if (activation_ == Activation::none) return {spec_.qmin, spec_.qmax};
+  const QParams p = qparams();
+  const int32_t lo = std::max(spec_.qmin, p.zero_point[0]);
+  if (activation_ == Activation::relu) return {lo, spec_.qmax};
+  const float six = std::nearbyint(6.0F * (1.0F / p.scale[0])) + static_cast<float>(p.zero_point[0]);
+  return {lo, static_cast<int32_t>(std::clamp(six, static_cast<float>(lo), static_cast<float>(spec_.qmax)))};
+}
+
+std::span<const QuantizerDef* const> quantizers() {
+  static const QuantizerDef* const table[] = {
+#define STAIR_QUANTIZER_FILE(stem) &quantizer_##stem,
+#include "quantizer_files.inc"
+#undef STAIR_QUANTIZER_FILE
+  };
+  return table;
+}
+
+const QuantizerDef& find_quantizer(const std::string& name) {
+  std::vector<std::string> names;
+  for (const QuantizerDef* def : quantizers()) {
+    if (def->name == name) return *def;
+    names.push_back(def->name);
+  }
+  throw ConfigError(str("no quantizer is called '", name, "'"),
+                    str("did you mean '", nearest(name, names), "'? there are ", join(names, ", ")));
+}
+
+std::shared_ptr<Quantizer> make_quantizer(const QuantizationSpec& spec, int64_t channels, Activation activation) {
+  return find_quantizer(spec.quantizer).make(spec, channels, activation);
+}
+
+}  // namespace stair::qat
