@@ -1,14 +1,17 @@
 #include "kernels/conv/conv.h"
 #include "kernels/conv/igemm.h"
+#include "kernels/conv/outer.h"
 #include "kernels/simd/f32_avx2.h"
 
 namespace stair::kernels {
 namespace {
 
 #include "kernels/conv/igemm_f32.inc"
+#include "kernels/conv/outer_f32.inc"
 
 // 6 pixels: 12 sums, two weights and a pixel fill the 16 vector registers but one.
 constexpr IgemmMicro kIgemm{6, Vec::kLanes, igemm_panel<6>};
+constexpr OuterMicro kOuter{6, Vec::kLanes, outer_panel<6>, copy_runs};
 
 template <class Args>
 bool supports(const Args& a) {
@@ -19,6 +22,8 @@ constexpr ConvForward<float>::Impl kForward{
     [](const ConvForward<float>::Args& a) { igemm_forward(a, kIgemm); }, supports};
 constexpr ConvBackwardData<float>::Impl kBackwardData{
     [](const ConvBackwardData<float>::Args& a) { igemm_backward_data(a, kIgemm); }, supports};
+constexpr ConvBackwardWeights<float>::Impl kBackwardWeights{
+    [](const ConvBackwardWeights<float>::Args& a) { outer_backward_weights(a, kOuter); }, supports};
 
 }  // namespace
 
@@ -26,6 +31,8 @@ void register_conv_f32_avx2(Registry& r) {
   r.add(ConvForward<float>::kName, "conv_forward_f32_igemm_avx2", Isa::avx2, &kForward);
   r.add(ConvBackwardData<float>::kName, "conv_backward_data_f32_igemm_avx2", Isa::avx2,
         &kBackwardData);
+  r.add(ConvBackwardWeights<float>::kName, "conv_backward_weights_f32_outer_avx2", Isa::avx2,
+        &kBackwardWeights);
 }
 
 }  // namespace stair::kernels

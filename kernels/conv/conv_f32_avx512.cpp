@@ -1,15 +1,19 @@
 #include "kernels/conv/conv.h"
 #include "kernels/conv/igemm.h"
+#include "kernels/conv/outer.h"
 #include "kernels/simd/f32_avx512.h"
 
 namespace stair::kernels {
 namespace {
 
 #include "kernels/conv/igemm_f32.inc"
+#include "kernels/conv/outer_f32.inc"
 
 // 12 pixels: their pointers fit the general registers, and 24 sums, two weights and a pixel the
 // vector registers.
 constexpr IgemmMicro kIgemm{12, Vec::kLanes, igemm_panel<12>};
+// 13 output channels leave few rows empty for the usual 64, 128, 256 and 512.
+constexpr OuterMicro kOuter{13, Vec::kLanes, outer_panel<13>, copy_runs};
 
 template <class Args>
 bool supports(const Args& a) {
@@ -20,6 +24,8 @@ constexpr ConvForward<float>::Impl kForward{
     [](const ConvForward<float>::Args& a) { igemm_forward(a, kIgemm); }, supports};
 constexpr ConvBackwardData<float>::Impl kBackwardData{
     [](const ConvBackwardData<float>::Args& a) { igemm_backward_data(a, kIgemm); }, supports};
+constexpr ConvBackwardWeights<float>::Impl kBackwardWeights{
+    [](const ConvBackwardWeights<float>::Args& a) { outer_backward_weights(a, kOuter); }, supports};
 
 }  // namespace
 
@@ -27,6 +33,8 @@ void register_conv_f32_avx512(Registry& r) {
   r.add(ConvForward<float>::kName, "conv_forward_f32_igemm_avx512", Isa::avx512, &kForward);
   r.add(ConvBackwardData<float>::kName, "conv_backward_data_f32_igemm_avx512", Isa::avx512,
         &kBackwardData);
+  r.add(ConvBackwardWeights<float>::kName, "conv_backward_weights_f32_outer_avx512", Isa::avx512,
+        &kBackwardWeights);
 }
 
 }  // namespace stair::kernels
