@@ -1,10 +1,7 @@
 // vpdpbusd: u8 x s8, four products a lane, exact. Signed codes are stored plus 128, which the zero
-// point takes back. GCC 12 takes the deliberately undefined registers of its own intrinsics for
-// uninitialized ones.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-
+// point takes back.
 #include "kernels/conv_int8/int8_gemm.h"
+#include "kernels/conv_int8/intrinsics_avx512.h"
 
 namespace stair::kernels {
 namespace {

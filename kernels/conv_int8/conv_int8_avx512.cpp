@@ -1,0 +1,41 @@
+// vpmaddwd on codes and weights widened to 16 bits, for machines without vpdpbusd.
+#include "kernels/conv_int8/int8_gemm.h"
+#include "kernels/conv_int8/intrinsics_avx512.h"
+
+namespace stair::kernels {
+namespace {
+
+// clang-format off
+#include "kernels/conv_int8/vector_avx512.inc"
+#include "kernels/conv_int8/copy_words_avx512.inc"
+#include "kernels/conv_int8/gather.inc"
+#include "kernels/conv_int8/epilogue.inc"
+// clang-format on
+
+constexpr int kRowBlock = 12, kPanelVectors = 2;
+
+[[gnu::always_inline]] inline __m512i dot(__m512i acc, __m512i x, __m512i w) {
+  return _mm512_add_epi32(acc, _mm512_madd_epi16(x, w));
+}
+
+#include "kernels/conv_int8/gemm_tile.inc"
+
+constexpr GemmKernel kGemm{.panel_cols = kPanelVectors * Vector::kLanes,
+                           .element_bytes = kElementBytes,
+                           .step_multiple = 1,
+                           .row_block = kRowBlock,
+                           .gather = gather_rows,
+                           .panel = multiply_panel};
+
+constexpr ConvInt8::Impl kConvInt8{
+    [](const ConvInt8::Args& args) { gemm_run(kGemm, args); }, gemm_supports,
+    [](const ConvShape& s) { return gemm_packed_bytes(kGemm, s); },
+    [](const ConvShape& s, const int8_t* w, void* packed) { gemm_pack(kGemm, s, w, packed); }};
+
+}  // namespace
+
+void register_conv_int8_avx512(Registry& r) {
+  r.add(ConvInt8::kName, "conv_int8_s16_igemm_avx512", Isa::avx512, &kConvInt8);
+}
+
+}  // namespace stair::kernels
