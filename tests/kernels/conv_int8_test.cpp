@@ -219,6 +219,20 @@ TEST(ConvInt8Exact, AZeroPointThatIsNoCodeIsLeftToTheReference) {
   for (Isa isa : fast_isas()) expect_exact(c, isa, "zero point 300");
 }
 
+TEST(PackedConvInt8, TakesTheFastKernelOfEachInstructionSet) {
+  for (Isa isa : fast_isas()) {
+    const IsaScope scope(isa);
+    for (int64_t groups : {1, 4, 16}) {
+      Random random(1);
+      Int8Case c(ConvShape{.h = 3, .w = 3, .c = 16, .o = 16, .kh = 3, .kw = 3, .groups = groups});
+      c.fill(random);
+      const std::string kernel = PackedConvInt8(c.args).kernel();
+      EXPECT_NE(kernel.find(groups == 16 ? "depthwise" : "igemm"), std::string::npos) << kernel;
+      EXPECT_EQ(kernel.find("ref"), std::string::npos) << kernel;
+    }
+  }
+}
+
 TEST(PackedConvInt8, RunsOtherBatchesAndPicturesWithTheSameWeights) {
   Random random(3);
   Int8Case small(ConvShape{.n = 1, .h = 4, .w = 4, .c = 9, .o = 21, .kh = 3, .kw = 3});

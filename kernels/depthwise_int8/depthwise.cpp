@@ -1,0 +1,183 @@
+#include "kernels/depthwise_int8/depthwise.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/parallel.h"
+
+namespace stair::kernels {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Packed weights: the sum of each channel, then the vectors.
+struct PackedLayout {
+  int64_t vectors, groups, vector_bytes, weights_offset;
+
+  PackedLayout(const DepthwiseKernel& kernel, const ConvShape& s)
+      : vectors(ceil_div(s.c, kernel.lanes)),
+        groups(ceil_div(s.kh, kernel.rows_per_group)),
+        vector_bytes(groups * s.kw * kernel.lanes * 4),
+        weights_offset(ceil_div(vectors * kernel.lanes * 4, 64) * 64) {}
+};
+
+template <class T>
+void pack_channels(const DepthwiseKernel& kernel, const ConvShape& s, const PackedLayout& layout,
+                   const int8_t* w, T* packed) {
+  const int64_t lanes = kernel.lanes, rows = kernel.rows_per_group;
+  for (int64_t c = 0; c < s.c; ++c) {
+    T* vector = packed + c / lanes * layout.vector_bytes / static_cast<int64_t>(sizeof(T));
+    for (int64_t ky = 0; ky < s.kh; ++ky)
+      for (int64_t kx = 0; kx < s.kw; ++kx)
+        vector[((ky / rows * s.kw + kx) * lanes + c % lanes) * rows + ky % rows] =
+            w[(c * s.kh + ky) * s.kw + kx];
+  }
+}
+
+struct Plan {
+  const DepthwiseKernel& kernel;
+  const ConvInt8::Args& args;
+  PackedLayout layout;
+  int64_t chunk, chunks, columns, band, bands;
+  int32_t stored_zero_point;
+  TileEpilogue epilogue;
+  ChannelConstants channels{};
+
+  Plan(const DepthwiseKernel& kernel, const ConvInt8::Args& args);
+};
+
+Plan::Plan(const DepthwiseKernel& k, const ConvInt8::Args& a)
+    : kernel(k),
+      args(a),
+      layout(k, a.s),
+      chunk(k.lanes * k.chunk_vectors),
+      epilogue(tile_epilogue(a)) {
+  constexpr int64_t kTaskProducts = 1 << 19, kTasks = 8;
+  const ConvShape& s = args.s;
+  const int64_t oh = s.oh(), ow = s.ow();
+  chunks = ceil_div(s.c, chunk);
+  columns = (ow - 1) * s.stride_w + (s.kw - 1) * s.dilation_w + 1;
+  band = std::clamp<int64_t>(kTaskProducts / (ow * chunk * s.kh * s.kw), 1,
+                             ceil_div(s.n * oh * chunks, kTasks));
+  bands = ceil_div(oh, band);
+  stored_zero_point = args.x_zero_point + (args.x_signed && kernel.rows_per_group == 4 ? 128 : 0);
+}
+
+// Picture row iy of image n, or zero points.
+void set_row(const Plan& plan, InterleaveTask& task, int row, int64_t n, int64_t iy, bool exists,
+             int64_t c) {
+  const ConvShape& s = plan.args.s;
+  const bool inside = exists && iy >= 0 && iy < s.h;
+  task.rows[row] = inside
+                       ? static_cast<const uint8_t*>(plan.args.x) + (n * s.h + iy) * s.w * s.c + c
+                       : task.zero_points;
+  task.strides[row] = inside ? s.c : 0;
+}
+
+void interleave_row(const Plan& plan, int64_t n, int64_t oy, int64_t c, InterleaveTask task) {
+  const ConvShape& s = plan.args.s;
+  const int rows = plan.kernel.rows_per_group;
+  for (int64_t group = 0; group < plan.layout.groups; ++group) {
+    for (int r = 0; r < rows; ++r) {
+      const int64_t ky = group * rows + r;
+      set_row(plan, task, r, n, oy * s.stride_h - s.pad_top + ky * s.dilation_h, ky < s.kh, c);
+    }
+    plan.kernel.interleave(task);
+    task.out += plan.columns * plan.chunk * 4;
+  }
+}
+
+void run_band(const Plan& plan, int64_t n, int64_t first, int64_t last, int64_t c) {
+  const ConvInt8::Args& args = plan.args;
+  const ConvShape& s = args.s;
+  Scratch scratch(
+      static_cast<size_t>(plan.layout.groups * plan.columns * plan.chunk * 4 + plan.chunk));
+  uint8_t* zero_points = scratch.as<uint8_t>() + plan.layout.groups * plan.columns * plan.chunk * 4;
+  std::memset(zero_points, args.x_zero_point, static_cast<size_t>(plan.chunk));
+  const int64_t channels = std::min(plan.chunk, s.c - c);
+  const InterleaveTask interleave{.rows = {},
+                                  .strides = {},
+                                  .w = s.w,
+                                  .pad_left = s.pad_left,
+                                  .columns = plan.columns,
+                                  .channels = channels,
+                                  .zero_points = zero_points,
+                                  .is_signed = args.x_signed,
+                                  .out = scratch.as<uint8_t>()};
+  DepthwiseRowTask row{{}, s.kw, s.stride_w, s.dilation_w, plan.columns};
+  row.tile.a = scratch.as<uint8_t>();
+  row.tile.rows = s.ow();
+  row.tile.steps = plan.layout.groups;
+  row.tile.w = static_cast<const uint8_t*>(args.packed) + plan.layout.weights_offset +
+               c / plan.kernel.lanes * plan.layout.vector_bytes;
+  row.tile.channels = {plan.channels.offset + c, plan.channels.multiplier + c,
+                       plan.channels.bias + c, nullptr};
+  row.tile.cols = channels;
+  row.tile.y_stride = s.c;
+  row.tile.epilogue = &plan.epilogue;
+  const int64_t code_bytes = args.output == ConvOutput::code ? 1 : 4;
+  for (int64_t oy = first; oy < last; ++oy) {
+    interleave_row(plan, n, oy, c, interleave);
+    const int64_t at = (n * s.oh() + oy) * s.ow() * s.c + c;
+    row.tile.y = static_cast<uint8_t*>(args.y) + at * code_bytes;
+    row.tile.residual =
+        args.residual.q ? static_cast<const uint8_t*>(args.residual.q) + at : nullptr;
+    plan.kernel.row(row);
+  }
+}
+
+}  // namespace
+
+// Padding is written as codes, so the zero point must be one. Weights with a zero point are left to
+// the reference.
+bool depthwise_supports(const ConvInt8::Args& args) {
+  const int32_t low = args.x_signed ? -128 : 0;
+  return args.s.depthwise() && args.w_zero_point == nullptr && args.x_zero_point >= low &&
+         args.x_zero_point <= low + 255;
+}
+
+size_t depthwise_packed_bytes(const DepthwiseKernel& kernel, const ConvShape& s) {
+  const PackedLayout layout(kernel, s);
+  return static_cast<size_t>(layout.weights_offset + layout.vectors * layout.vector_bytes);
+}
+
+void depthwise_pack(const DepthwiseKernel& kernel, const ConvShape& s, const int8_t* w,
+                    void* packed) {
+  const PackedLayout layout(kernel, s);
+  std::memset(packed, 0, depthwise_packed_bytes(kernel, s));
+  int32_t* sums = static_cast<int32_t*>(packed);
+  const int64_t window = s.kh * s.kw;
+  for (int64_t c = 0; c < s.c; ++c)
+    for (int64_t k = 0; k < window; ++k) sums[c] += w[c * window + k];
+  std::byte* weights = static_cast<std::byte*>(packed) + layout.weights_offset;
+  if (kernel.rows_per_group == 4)
+    pack_channels(kernel, s, layout, w, reinterpret_cast<int8_t*>(weights));
+  else
+    pack_channels(kernel, s, layout, w, reinterpret_cast<int16_t*>(weights));
+}
+
+void depthwise_run(const DepthwiseKernel& kernel, const ConvInt8::Args& args) {
+  const ConvShape& s = args.s;
+  if (s.rows() == 0) return;
+  Plan plan(kernel, args);
+  const int64_t padded = plan.layout.vectors * kernel.lanes;
+  Scratch constants(static_cast<size_t>(padded * 12));
+  std::memset(constants.as<std::byte>(), 0, static_cast<size_t>(padded * 12));
+  int32_t* offset = constants.as<int32_t>();
+  float* multiplier = constants.as<float>() + padded;
+  float* bias = multiplier + padded;
+  fill_channels(args, plan.stored_zero_point, static_cast<const int32_t*>(args.packed), 0, s.c,
+                offset, multiplier, bias, nullptr);
+  plan.channels = {offset, multiplier, bias, nullptr};
+  // Chunks of channels innermost: tasks that follow each other share the cache lines of the
+  // picture.
+  parallel_tasks(s.n * plan.bands * plan.chunks, [&](int64_t task) {
+    const int64_t band = task / plan.chunks % plan.bands, n = task / (plan.chunks * plan.bands);
+    run_band(plan, n, band * plan.band, std::min(s.oh(), (band + 1) * plan.band),
+             task % plan.chunks * plan.chunk);
+  });
+}
+
+}  // namespace stair::kernels
