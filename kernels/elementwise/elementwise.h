@@ -1,4 +1,5 @@
-// Contract of the elementwise float operations. T is float or double; x and y may be the same memory.
+// Contract of the elementwise float operations. T is float or double; an output may be the same
+// memory as an input.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +8,24 @@
 
 namespace stair::kernels {
 
-// relu max(x,0); relu6 min(max(x,0),6); clamp min(max(x,alpha),beta); leaky_relu x < 0 ? alpha*x : x; hardswish
-// x*relu6(x+3)/6; hardsigmoid relu6(x+3)/6; silu x*sigmoid(x); gelu x*Phi(x), exact form.
-// Gradients at the kinks are those of PyTorch: 0 for relu, relu6, hardsigmoid; 1 for clamp (ends included); hardswish 0 at -3
-// and 1 at 3.
-enum class UnaryFn { relu, relu6, clamp, leaky_relu, sigmoid, tanh, hardsigmoid, hardswish, silu, gelu };
+// relu max(x,0); relu6 min(max(x,0),6); clamp min(max(x,alpha),beta); leaky_relu x < 0 ? alpha*x :
+// x; hardswish x*relu6(x+3)/6; hardsigmoid relu6(x+3)/6; silu x*sigmoid(x); gelu x*Phi(x), exact
+// form. Gradients at the kinks are those of PyTorch: 0 for relu, relu6, hardsigmoid; 1 for clamp
+// (ends included); alpha for leaky_relu; hardswish 0 at -3 and 1 at 3. NaN stays NaN in every
+// forward function. relu, relu6, clamp, leaky_relu and their gradients are exact, the others within
+// 1e-5 of the reference, relative to the larger of the result and, for a gradient, |gy|.
+enum class UnaryFn {
+  relu,
+  relu6,
+  clamp,
+  leaky_relu,
+  sigmoid,
+  tanh,
+  hardsigmoid,
+  hardswish,
+  silu,
+  gelu
+};
 
 template <class T>
 struct Unary {
@@ -41,7 +55,7 @@ struct UnaryBackward {
   static constexpr const char* kName = STAIR_KERNEL_NAME("unary_backward");
 };
 
-// y = a op b, same number of elements.
+// y = a op b, same number of elements; exact.
 enum class BinaryFn { add, sub, mul, div };
 
 template <class T>
@@ -57,7 +71,7 @@ struct Binary {
   static constexpr const char* kName = STAIR_KERNEL_NAME("binary");
 };
 
-// y += alpha * x (one product, one sum)
+// y += alpha * x (one product of type T, one sum); exact.
 template <class T>
 struct Axpy {
   struct Args {

@@ -7,10 +7,12 @@
 
 namespace stair::kernels {
 
-// With p = softmax(x) and the target distribution t = (1 - smoothing) * onehot + smoothing / classes:
-//   loss[r] = -sum_c t[c] * log p[c]          0 where target[r] == ignore_index
-//   grad[r,c] = p[c] - t[c]                    0 where ignored
-// The log-sum-exp is taken relative to the row's maximum. Targets outside [0, classes) are the caller's error.
+// With p = softmax(x) and the target distribution t = (1 - smoothing) * onehot + smoothing /
+// classes:
+//   loss[r] = -sum_c t[c] * log p[c]          0 where target[r] == ignore_index; a class with t = 0
+//   adds nothing grad[r,c] = p[c] - t[c]                    0 where ignored
+// The log-sum-exp is taken relative to the row's maximum. Targets outside [0, classes) are the
+// caller's error.
 template <class T>
 struct SoftmaxCrossEntropy {
   struct Args {
@@ -20,13 +22,13 @@ struct SoftmaxCrossEntropy {
     T smoothing;
     int64_t ignore_index;
     T* loss;  // [rows]
-    T* grad;  // [rows, classes] or null
+    T* grad;  // [rows, classes] or null; may be x
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = STAIR_KERNEL_NAME("softmax_cross_entropy");
 };
 
-// y = softmax(x) by row, or log softmax.
+// y = softmax(x) by row, or log softmax. y may be x.
 template <class T>
 struct Softmax {
   struct Args {

@@ -8,8 +8,10 @@
 namespace stair::kernels {
 
 // y = (x - mean) * invstd * gamma + beta with invstd = 1 / sqrt(var + eps).
-// training: mean and var (biased) are those of the batch and are written to mean, var. Otherwise they are read.
-// Statistics are summed in a fixed split (double combination of float or double partial sums).
+// training: mean and var (biased) are those of the batch and are written to mean, var (both 0 when
+// there are no rows). Otherwise they are read. y may be x. Statistics are summed in a fixed split
+// (double combination of float or double partial sums) that keeps the variance accurate when |mean|
+// is much larger than the standard deviation. In training y is computed with the unrounded mean.
 template <class T>
 struct BatchNormForward {
   struct Args {
@@ -28,8 +30,8 @@ struct BatchNormForward {
   static constexpr const char* kName = STAIR_KERNEL_NAME("batch_norm_forward");
 };
 
-// training: gx = gamma * invstd * (gy - mean(gy) - xhat * mean(gy * xhat)); otherwise gx = gamma * invstd * gy.
-// ggamma = sum(gy * xhat), gbeta = sum(gy), xhat = (x - mean) * invstd.
+// training: gx = gamma * invstd * (gy - mean(gy) - xhat * mean(gy * xhat)); otherwise gx = gamma *
+// invstd * gy. ggamma = sum(gy * xhat), gbeta = sum(gy), xhat = (x - mean) * invstd. gx may be gy.
 template <class T>
 struct BatchNormBackward {
   struct Args {

@@ -1,4 +1,6 @@
-// Contract of the optimizer steps, as torch.optim defines them. Exact across threads; float tolerance across instruction sets.
+// Contract of the optimizer steps, as torch.optim defines them. Constants are combined in double
+// and rounded to T once; each operation on elements is one of type T in the order written (no fma),
+// so the steps are exact on every instruction set.
 #pragma once
 
 #include <cstdint>
@@ -7,13 +9,13 @@
 
 namespace stair::kernels {
 
-// g += weight_decay * p;  v = first ? g : momentum * v + (1 - dampening) * g;  d = nesterov ? g + momentum * v : v (g when momentum
-// is 0);  p -= lr * d.  g is not changed in memory.
+// g += weight_decay * p;  v = first ? g : momentum * v + (1 - dampening) * g;  d = nesterov ? g +
+// momentum * v : v (g when momentum is 0);  p -= lr * d.  g is not changed in memory.
 template <class T>
 struct Sgd {
   struct Args {
     int64_t n;
-    T lr, momentum, dampening, weight_decay;
+    double lr, momentum, dampening, weight_decay;
     bool nesterov;
     bool first;  // first step of this parameter: v = g
     const T* g;
@@ -24,13 +26,14 @@ struct Sgd {
   static constexpr const char* kName = STAIR_KERNEL_NAME("sgd");
 };
 
-// m = beta1*m + (1-beta1)*g;  v = beta2*v + (1-beta2)*g^2;  p -= lr * (m / (1-beta1^t)) / (sqrt(v / (1-beta2^t)) + eps).
-// Decay: decoupled (AdamW) p *= 1 - lr*weight_decay first, else g += weight_decay * p.
+// m = beta1*m + (1-beta1)*g;  v = beta2*v + ((1-beta2)*g)*g;  p -= (lr / (1-beta1^t)) * m /
+// (sqrt(v) / sqrt(1-beta2^t) + eps). Decay: decoupled (AdamW) p *= 1 - lr*weight_decay first, else
+// g += weight_decay * p.
 template <class T>
 struct Adam {
   struct Args {
     int64_t n;
-    T lr, beta1, beta2, eps, weight_decay;
+    double lr, beta1, beta2, eps, weight_decay;
     bool decoupled;
     int64_t step;  // t, from 1
     const T* g;

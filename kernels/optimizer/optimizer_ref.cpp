@@ -7,30 +7,36 @@ namespace {
 
 template <class T>
 void sgd(const typename Sgd<T>::Args& a) {
+  const T lr = static_cast<T>(a.lr), momentum = static_cast<T>(a.momentum),
+          weight_decay = static_cast<T>(a.weight_decay);
+  const T gain = static_cast<T>(1 - a.dampening);
   for (int64_t i = 0; i < a.n; ++i) {
-    const T g = a.g[i] + a.weight_decay * a.p[i];
+    const T g = a.g[i] + weight_decay * a.p[i];
     T d = g;
     if (a.momentum != 0) {
-      a.v[i] = a.first ? g : a.momentum * a.v[i] + (1 - a.dampening) * g;
-      d = a.nesterov ? g + a.momentum * a.v[i] : a.v[i];
+      a.v[i] = a.first ? g : momentum * a.v[i] + gain * g;
+      d = a.nesterov ? g + momentum * a.v[i] : a.v[i];
     }
-    a.p[i] -= a.lr * d;
+    a.p[i] -= lr * d;
   }
 }
 
 template <class T>
 void adam(const typename Adam<T>::Args& a) {
-  const T correction1 = 1 - static_cast<T>(std::pow(static_cast<double>(a.beta1), static_cast<double>(a.step)));
-  const T correction2 = 1 - static_cast<T>(std::pow(static_cast<double>(a.beta2), static_cast<double>(a.step)));
+  const double step = static_cast<double>(a.step);
+  const T rate = static_cast<T>(a.lr / (1 - std::pow(a.beta1, step)));
+  const T root_correction = static_cast<T>(std::sqrt(1 - std::pow(a.beta2, step)));
+  const T beta1 = static_cast<T>(a.beta1), gain1 = static_cast<T>(1 - a.beta1);
+  const T beta2 = static_cast<T>(a.beta2), gain2 = static_cast<T>(1 - a.beta2),
+          eps = static_cast<T>(a.eps);
+  const T weight_decay = static_cast<T>(a.weight_decay),
+          keep = static_cast<T>(1 - a.lr * a.weight_decay);
   for (int64_t i = 0; i < a.n; ++i) {
-    T g = a.g[i], p = a.p[i];
-    if (a.decoupled)
-      p -= a.lr * a.weight_decay * p;
-    else
-      g += a.weight_decay * p;
-    a.m[i] = a.beta1 * a.m[i] + (1 - a.beta1) * g;
-    a.v[i] = a.beta2 * a.v[i] + (1 - a.beta2) * g * g;
-    a.p[i] = p - a.lr * (a.m[i] / correction1) / (std::sqrt(a.v[i] / correction2) + a.eps);
+    const T p = a.decoupled ? a.p[i] * keep : a.p[i];
+    const T g = a.decoupled ? a.g[i] : a.g[i] + weight_decay * p;
+    a.m[i] = beta1 * a.m[i] + gain1 * g;
+    a.v[i] = beta2 * a.v[i] + gain2 * g * g;
+    a.p[i] = p - rate * a.m[i] / (std::sqrt(a.v[i]) / root_correction + eps);
   }
 }
 

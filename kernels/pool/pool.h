@@ -7,6 +7,7 @@
 
 namespace stair::kernels {
 
+// Each padding is smaller than the window in its direction, so that every window meets the picture.
 struct PoolShape {
   int64_t n = 1, h = 1, w = 1, c = 1;
   int64_t kh = 1, kw = 1, stride_h = 1, stride_w = 1;
@@ -17,8 +18,9 @@ struct PoolShape {
   int64_t ow() const { return (w + pad_left + pad_right - kw) / stride_w + 1; }
 };
 
-// y = max over the window, padding excluded. `index` (may be null) gets the place of the first maximum in the window,
-// ky * KW + kx. NaN wins. Element: f32, f64, u8 or s8 (codes keep their quantization parameters).
+// y = max over the window, padding excluded. `index` (may be null) gets the place of the first
+// maximum in the window, ky * KW + kx. NaN wins (the first one). Element: f32, f64, u8 or s8 (codes
+// keep their quantization parameters).
 template <class T>
 struct MaxPool {
   struct Args {
@@ -47,7 +49,8 @@ struct MaxPoolBackward {
   static constexpr const char* kName = STAIR_KERNEL_NAME("max_pool_backward");
 };
 
-// y = sum over the window / count, count = KH*KW or the elements inside the picture (count_include_pad).
+// y = sum over the window / count (padding adds 0), count = KH*KW or the elements inside the
+// picture (count_include_pad).
 template <class T>
 struct AvgPool {
   struct Args {
@@ -59,6 +62,7 @@ struct AvgPool {
   static constexpr const char* kName = STAIR_KERNEL_NAME("avg_pool");
 };
 
+// gx[...] = sum of gy / count over the windows that hold the pixel. Overwrites gx.
 template <class T>
 struct AvgPoolBackward {
   struct Args {

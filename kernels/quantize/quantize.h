@@ -1,11 +1,14 @@
-// Contract of quantize, dequantize and the straight-through mask. Tensors are seen as [outer, channels, inner]; a per-tensor
-// scale is channels = 1.
+// Contract of quantize, dequantize and the straight-through mask. Tensors are seen as [outer,
+// channels, inner]; a per-tensor scale is channels = 1.
 //
-//   v = rne(x * inv_scale) + zero_point            inv_scale = 1.0f / scale, one float division; rne of the float product
+//   v = rne(x * inv_scale) + zero_point            inv_scale = 1.0f / scale, one float division;
+//   rne of the product, which is
+//                                                  rounded to T; v is the unbounded integer
 //   q = clamp(v, qmin, qmax)                       infinities saturate, NaN gives zero_point
-//   dequantize: x = (q - zero_point) * scale       the subtraction in integers, one float product
-//   inside = qmin <= v <= qmax (and x > 0 with relu; a NaN is outside)
-// Exact on every instruction set.
+//   dequantize: x = (q - zero_point) * scale       the subtraction in integers (33 bits), converted
+//   to T, one product of type T inside = qmin <= v <= qmax (and x > 0 with relu; a NaN is outside)
+// Exact on every instruction set. The caller sees to it that scale is finite and at least
+// kMinScale, and that qmin <= zero_point <= qmax, all within the range of q_dtype.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +34,8 @@ struct Quantize {
     bool relu;      // quantize max(x, 0)
     DType q_dtype;  // u8, s8 or s32
     void* q;
-    uint8_t* inside;  // bit mask, one bit an element in memory order, or null
+    uint8_t*
+        inside;  // bit mask (DType::b1) in memory order, unused bits of the last byte 0; or null
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = STAIR_KERNEL_NAME("quantize");
@@ -51,7 +55,7 @@ struct Dequantize {
   static constexpr const char* kName = STAIR_KERNEL_NAME("dequantize");
 };
 
-// gx = inside ? gy : 0
+// gx = inside ? gy : 0. gx may be gy.
 template <class T>
 struct ApplyMask {
   struct Args {

@@ -1,5 +1,5 @@
-// Contract of the reductions. Tensors are seen as [outer, channels, inner] (kernels/quantize/quantize.h). The split depends on the
-// shape alone.
+// Contract of the reductions. Tensors are seen as [outer, channels, inner]
+// (kernels/quantize/quantize.h). The split depends on the shape alone.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace stair::kernels {
 
-// Minimum and maximum of each channel; exact. Values that are not finite are left out and counted. A channel without a finite
-// value gives +inf, -inf.
+// Minimum and maximum of each channel; exact. Values that are not finite are left out and counted.
+// A channel without a finite value gives +inf, -inf.
 template <class T>
 struct MinMax {
   struct Args {
@@ -25,6 +25,7 @@ struct MinMax {
 };
 
 // sum[c] = sum of x over outer and inner; partial sums of the fixed split are combined in double.
+// The error is relative to the sum of |x|.
 template <class T>
 struct SumChannels {
   struct Args {
