@@ -8,24 +8,23 @@
 
 namespace stair::kernels {
 
-// relu max(x,0); relu6 min(max(x,0),6); clamp min(max(x,alpha),beta); leaky_relu x < 0 ? alpha*x :
-// x; hardswish x*relu6(x+3)/6; hardsigmoid relu6(x+3)/6; silu x*sigmoid(x); gelu x*Phi(x), exact
-// form. Gradients at the kinks are those of PyTorch: 0 for relu, relu6, hardsigmoid; 1 for clamp
-// (ends included); alpha for leaky_relu; hardswish 0 at -3 and 1 at 3. NaN stays NaN in every
-// forward function. relu, relu6, clamp, leaky_relu and their gradients are exact, the others within
-// 1e-5 of the reference, relative to the larger of the result and, for a gradient, |gy|.
+// relu         max(x, 0)
+// relu6        min(max(x, 0), 6)
+// clamp        min(max(x, alpha), beta)
+// leaky_relu   x < 0 ? alpha * x : x
+// hardsigmoid  relu6(x + 3) / 6
+// hardswish    x * relu6(x + 3) / 6
+// silu         x * sigmoid(x)
+// gelu         x * Phi(x), the exact form
+// Gradients at the kinks are those of PyTorch: 0 for relu, relu6, hardsigmoid; 1 for clamp (ends
+// included); alpha for leaky_relu; hardswish 0 at -3 and 1 at 3. NaN stays NaN in every forward
+// function. relu, relu6, clamp, leaky_relu and their gradients are exact, the others within 1e-5 of
+// the reference, relative to the larger of the result and, for a gradient, |gy|.
+// clang-format off
 enum class UnaryFn {
-  relu,
-  relu6,
-  clamp,
-  leaky_relu,
-  sigmoid,
-  tanh,
-  hardsigmoid,
-  hardswish,
-  silu,
-  gelu
+  relu, relu6, clamp, leaky_relu, sigmoid, tanh, hardsigmoid, hardswish, silu, gelu
 };
+// clang-format on
 
 template <class T>
 struct Unary {

@@ -7,12 +7,12 @@
 
 namespace stair::kernels {
 
-// With p = softmax(x) and the target distribution t = (1 - smoothing) * onehot + smoothing /
-// classes:
-//   loss[r] = -sum_c t[c] * log p[c]          0 where target[r] == ignore_index; a class with t = 0
-//   adds nothing grad[r,c] = p[c] - t[c]                    0 where ignored
-// The log-sum-exp is taken relative to the row's maximum. Targets outside [0, classes) are the
-// caller's error.
+// With p = softmax(x) and the target distribution
+//   t = (1 - smoothing) * onehot + smoothing / classes
+//   loss[r]   = -sum_c t[c] * log p[c]     0 where target[r] == ignore_index
+//   grad[r,c] = p[c] - t[c]                0 where ignored
+// A class with t = 0 adds nothing to the loss. The log-sum-exp is taken relative to the row's
+// maximum. Targets outside [0, classes) are the caller's error.
 template <class T>
 struct SoftmaxCrossEntropy {
   struct Args {

@@ -7,11 +7,12 @@
 
 namespace stair::kernels {
 
-// y = (x - mean) * invstd * gamma + beta with invstd = 1 / sqrt(var + eps).
+//   y = (x - mean) * invstd * gamma + beta      invstd = 1 / sqrt(var + eps)
 // training: mean and var (biased) are those of the batch and are written to mean, var (both 0 when
-// there are no rows). Otherwise they are read. y may be x. Statistics are summed in a fixed split
-// (double combination of float or double partial sums) that keeps the variance accurate when |mean|
-// is much larger than the standard deviation. In training y is computed with the unrounded mean.
+// there are no rows). Otherwise they are read. y may be x.
+// Statistics are summed in a fixed split, partial sums combined in double, in a form that keeps the
+// variance accurate when |mean| is much larger than the standard deviation. In training y is
+// computed with the unrounded mean.
 template <class T>
 struct BatchNormForward {
   struct Args {
@@ -30,8 +31,11 @@ struct BatchNormForward {
   static constexpr const char* kName = STAIR_KERNEL_NAME("batch_norm_forward");
 };
 
-// training: gx = gamma * invstd * (gy - mean(gy) - xhat * mean(gy * xhat)); otherwise gx = gamma *
-// invstd * gy. ggamma = sum(gy * xhat), gbeta = sum(gy), xhat = (x - mean) * invstd. gx may be gy.
+//   gbeta  = sum(gy)
+//   ggamma = sum(gy * xhat)      xhat = (x - mean) * invstd
+//   gx     = gamma * invstd * (gy - mean(gy) - xhat * mean(gy * xhat))     in training
+//   gx     = gamma * invstd * gy                                           otherwise
+// gx may be gy.
 template <class T>
 struct BatchNormBackward {
   struct Args {

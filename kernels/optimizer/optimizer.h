@@ -9,8 +9,10 @@
 
 namespace stair::kernels {
 
-// g += weight_decay * p;  v = first ? g : momentum * v + (1 - dampening) * g;  d = nesterov ? g +
-// momentum * v : v (g when momentum is 0);  p -= lr * d.  g is not changed in memory.
+//   g += weight_decay * p                                        not in memory
+//   v  = first ? g : momentum * v + (1 - dampening) * g
+//   d  = nesterov ? g + momentum * v : v                         g when momentum is 0
+//   p -= lr * d
 template <class T>
 struct Sgd {
   struct Args {
@@ -26,9 +28,10 @@ struct Sgd {
   static constexpr const char* kName = STAIR_KERNEL_NAME("sgd");
 };
 
-// m = beta1*m + (1-beta1)*g;  v = beta2*v + ((1-beta2)*g)*g;  p -= (lr / (1-beta1^t)) * m /
-// (sqrt(v) / sqrt(1-beta2^t) + eps). Decay: decoupled (AdamW) p *= 1 - lr*weight_decay first, else
-// g += weight_decay * p.
+// Decay: decoupled (AdamW) p *= 1 - lr * weight_decay, else g += weight_decay * p. Then
+//   m  = beta1 * m + (1 - beta1) * g
+//   v  = beta2 * v + (1 - beta2) * g * g
+//   p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 template <class T>
 struct Adam {
   struct Args {

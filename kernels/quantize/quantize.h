@@ -1,12 +1,12 @@
 // Contract of quantize, dequantize and the straight-through mask. Tensors are seen as [outer,
 // channels, inner]; a per-tensor scale is channels = 1.
 //
-//   v = rne(x * inv_scale) + zero_point            inv_scale = 1.0f / scale, one float division;
-//   rne of the product, which is
-//                                                  rounded to T; v is the unbounded integer
-//   q = clamp(v, qmin, qmax)                       infinities saturate, NaN gives zero_point
-//   dequantize: x = (q - zero_point) * scale       the subtraction in integers (33 bits), converted
-//   to T, one product of type T inside = qmin <= v <= qmax (and x > 0 with relu; a NaN is outside)
+//   v = rne(x * inv_scale) + zero_point       an unbounded integer; inv_scale = 1.0f / scale, one
+//                                             float division; rne of the product rounded to T
+//   q = clamp(v, qmin, qmax)                  infinities saturate, NaN gives zero_point
+//   inside = qmin <= v <= qmax                and x > 0 with relu; a NaN is outside
+//   dequantize: x = (q - zero_point) * scale  the subtraction in integers (33 bits), converted to T,
+//                                             then one product of type T
 // Exact on every instruction set. The caller sees to it that scale is finite and at least
 // kMinScale, and that qmin <= zero_point <= qmax, all within the range of q_dtype.
 #pragma once
@@ -34,8 +34,7 @@ struct Quantize {
     bool relu;      // quantize max(x, 0)
     DType q_dtype;  // u8, s8 or s32
     void* q;
-    uint8_t*
-        inside;  // bit mask (DType::b1) in memory order, unused bits of the last byte 0; or null
+    uint8_t* inside;  // bit mask (DType::b1) in memory order, spare bits of the last byte 0; or null
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = STAIR_KERNEL_NAME("quantize");
