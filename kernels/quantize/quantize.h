@@ -5,8 +5,8 @@
 //                                             float division; rne of the product rounded to T
 //   q = clamp(v, qmin, qmax)                  infinities saturate, NaN gives zero_point
 //   inside = qmin <= v <= qmax                and x > 0 with relu; a NaN is outside
-//   dequantize: x = (q - zero_point) * scale  the subtraction in integers (33 bits), converted to T,
-//                                             then one product of type T
+//   dequantize: x = (q - zero_point) * scale  the subtraction in integers (33 bits), then
+//                                             converted to T, then one product of type T
 // Exact on every instruction set. The caller sees to it that scale is finite and at least
 // kMinScale, and that qmin <= zero_point <= qmax, all within the range of q_dtype.
 #pragma once
@@ -34,7 +34,7 @@ struct Quantize {
     bool relu;      // quantize max(x, 0)
     DType q_dtype;  // u8, s8 or s32
     void* q;
-    uint8_t* inside;  // bit mask (DType::b1) in memory order, spare bits of the last byte 0; or null
+    uint8_t* inside;  // bit mask (DType::b1) in memory order, spare bits 0; or null
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = STAIR_KERNEL_NAME("quantize");
