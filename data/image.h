@@ -1,0 +1,58 @@
+// Pictures in memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace stair::data {
+
+// A rectangle of 8-bit RGB pixels owned by someone else: rows of `width` pixels, `stride` bytes
+// apart. The byte after the last pixel must be readable, since vector code loads pixels as four
+// bytes.
+struct ImageView {
+  const uint8_t* pixels = nullptr;
+  int width = 0;
+  int height = 0;
+  ptrdiff_t stride = 0;
+
+  const uint8_t* row(int y) const { return pixels + y * stride; }
+  // The part from column `x` and row `y` on; it must lie inside.
+  ImageView crop(int x, int y, int crop_width, int crop_height) const {
+    return {row(y) + 3 * x, crop_width, crop_height, stride};
+  }
+};
+
+// An 8-bit RGB picture, rows without gaps: pixel (x, y) is at data()[3 * (y * width() + x)].
+class Image {
+ public:
+  Image() = default;
+  // The pixels are not initialised.
+  Image(int width, int height)
+      : width_(width),
+        height_(height),
+        pixels_(std::make_unique_for_overwrite<uint8_t[]>(bytes() + kSlack)) {}
+
+  int width() const { return width_; }
+  int height() const { return height_; }
+  size_t bytes() const {
+    return size_t{3} * static_cast<size_t>(width_) * static_cast<size_t>(height_);
+  }
+  uint8_t* data() { return pixels_.get(); }
+  const uint8_t* data() const { return pixels_.get(); }
+  ImageView view() const { return {pixels_.get(), width_, height_, ptrdiff_t{3} * width_}; }
+
+  // Whether the file held damaged data that the decoder passed over: some pixels are wrong.
+  bool damaged() const { return damaged_; }
+  void set_damaged() { damaged_ = true; }
+
+ private:
+  static constexpr size_t kSlack = 64;
+
+  int width_ = 0;
+  int height_ = 0;
+  bool damaged_ = false;
+  std::unique_ptr<uint8_t[]> pixels_;
+};
+
+}  // namespace stair::data
