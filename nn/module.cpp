@@ -8,22 +8,6 @@ namespace {
 
 thread_local std::string scope;
 
-// Adds a name to the scope for the time of a call.
-class Scope {
- public:
-  explicit Scope(const std::string& name) : before_(scope.size()) {
-    if (name.empty()) return;
-    if (!scope.empty()) scope += '.';
-    scope += name;
-  }
-  ~Scope() { scope.resize(before_); }
-  Scope(const Scope&) = delete;
-  Scope& operator=(const Scope&) = delete;
-
- private:
-  size_t before_;
-};
-
 std::string join_path(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : prefix + '.' + name;
 }
@@ -50,12 +34,22 @@ void list_modules(const std::string& path, Module& module,
 
 }  // namespace
 
+PathScope::PathScope(const std::string& path) : before_(scope.size()) {
+  if (path.empty()) return;
+  if (!scope.empty()) scope += '.';
+  scope += path;
+}
+
+PathScope::~PathScope() {
+  scope.resize(before_);
+}
+
 const std::string& scope_path() {
   return scope;
 }
 
 Variable Module::operator()(const Variable& x) {
-  const Scope here(name_);
+  const PathScope here(name_);
   return forward(x);
 }
 
@@ -75,18 +69,20 @@ void Module::train(bool on) {
 }
 
 void Module::claim(const std::string& name) const {
-  const auto is_name = [&](const auto& part) { return part.name == name; };
-  const bool taken = std::any_of(parameters_.begin(), parameters_.end(), is_name) ||
-                     std::any_of(buffers_.begin(), buffers_.end(), is_name) ||
-                     std::any_of(children_.begin(), children_.end(),
-                                 [&](const auto& c) { return c.first == name; });
+  const bool taken =
+      std::any_of(state_.begin(), state_.end(), [&](const State& s) { return s.name == name; }) ||
+      std::any_of(children_.begin(), children_.end(),
+                  [&](const auto& c) { return c.first == name; });
   if (taken) throw ConfigError(str("module '", name_, "': the name '", name, "' is taken"));
 }
 
 Variable Module::register_parameter(const std::string& name, Tensor value) {
   require_simple(name);
+  claim(name);
   const Variable variable(std::move(value), true);
-  adopt_parameter(name, variable);
+  const auto buffers =
+      std::find_if(state_.begin(), state_.end(), [](const State& s) { return s.buffer; });
+  state_.insert(buffers, {name, variable, false});
   return variable;
 }
 
@@ -105,12 +101,12 @@ void Module::add_child(const std::string& name, std::shared_ptr<Module> module) 
 
 void Module::adopt_parameter(const std::string& path, const Variable& variable) {
   claim(path);
-  parameters_.push_back({path, variable});
+  state_.push_back({path, variable, false});
 }
 
 void Module::adopt_buffer(const std::string& path, const Variable& variable) {
   claim(path);
-  buffers_.push_back({path, variable});
+  state_.push_back({path, variable, true});
 }
 
 void Module::adopt_module(const std::string& path, std::shared_ptr<Module> module) {
@@ -118,30 +114,29 @@ void Module::adopt_module(const std::string& path, std::shared_ptr<Module> modul
   children_.emplace_back(path, std::move(module));
 }
 
-void Module::collect(const std::string& prefix, Take take, std::vector<NamedVariable>& out) const {
-  if (take != Take::buffers)
-    for (const NamedVariable& p : parameters_)
-      out.push_back({join_path(prefix, p.name), p.variable});
-  if (take != Take::parameters)
-    for (const NamedVariable& b : buffers_) out.push_back({join_path(prefix, b.name), b.variable});
-  for (const auto& [name, child] : children_) child->collect(join_path(prefix, name), take, out);
+void Module::collect(const std::string& prefix, bool parameters, bool buffers,
+                     std::vector<NamedVariable>& out) const {
+  for (const State& s : state_)
+    if (s.buffer ? buffers : parameters) out.push_back({join_path(prefix, s.name), s.variable});
+  for (const auto& [name, child] : children_)
+    child->collect(join_path(prefix, name), parameters, buffers, out);
 }
 
 std::vector<NamedVariable> Module::named_parameters() const {
   std::vector<NamedVariable> out;
-  collect("", Take::parameters, out);
+  collect("", true, false, out);
   return once(std::move(out));
 }
 
 std::vector<NamedVariable> Module::named_buffers() const {
   std::vector<NamedVariable> out;
-  collect("", Take::buffers, out);
+  collect("", false, true, out);
   return once(std::move(out));
 }
 
 std::vector<NamedVariable> Module::named_state() const {
   std::vector<NamedVariable> out;
-  collect("", Take::both, out);
+  collect("", true, true, out);
   return out;
 }
 

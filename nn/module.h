@@ -80,15 +80,32 @@ class Module {
   void adopt_module(const std::string& path, std::shared_ptr<Module> module);
 
  private:
-  enum class Take { parameters, buffers, both };
-  void collect(const std::string& prefix, Take take, std::vector<NamedVariable>& out) const;
+  void collect(const std::string& prefix, bool parameters, bool buffers,
+               std::vector<NamedVariable>& out) const;
   void add_child(const std::string& name, std::shared_ptr<Module> module);
   void claim(const std::string& name) const;
 
   std::string name_;
   bool training_ = true;
-  std::vector<NamedVariable> parameters_, buffers_;
+  struct State {
+    std::string name;
+    Variable variable;
+    bool buffer;
+  };
+  std::vector<State> state_;
   std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;
+};
+
+// Adds a name or path to the scope for as long as it lives; nothing when it is empty.
+class PathScope {
+ public:
+  explicit PathScope(const std::string& path);
+  ~PathScope();
+  PathScope(const PathScope&) = delete;
+  PathScope& operator=(const PathScope&) = delete;
+
+ private:
+  size_t before_;
 };
 
 // The path of the module whose forward runs in this thread, counted from the module that was called

@@ -148,6 +148,7 @@ void Graph::check() const {
       throw ConfigError(str("graph: two nodes are called '", node.name, "'"));
     earlier.insert(node.id);
   }
+  if (input_ < 0) throw ConfigError("graph: there is no input");
   if (output_ < 0 || !earlier.contains(output_)) throw ConfigError("graph: there is no output");
 }
 
