@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kLongestPath = 1000;  // characters shown in messages
 
-std::string shown(const std::string& path) {
+std::string path_in_quotes(const std::string& path) {
   return str("'", printable(path, kLongestPath), "'");
 }
 
@@ -71,7 +71,8 @@ void throw_read_error(FileUse use, const std::string& what, std::string hint) {
 }
 
 void throw_write_error(const std::string& path, const char* call, int error) {
-  throw IoError(str("cannot write ", shown(path), ": ", reason(call, error)), write_hint(error));
+  throw IoError(str("cannot write ", path_in_quotes(path), ": ", reason(call, error)),
+                write_hint(error));
 }
 
 InputFile::InputFile(std::string path, FileUse use) : path_(std::move(path)), use_(use) {
@@ -86,7 +87,7 @@ InputFile::InputFile(std::string path, FileUse use) : path_(std::move(path)), us
     return;
   }
   system_calls().close(fd_);
-  throw_read_error(use_, str("cannot read ", shown(path_), ": it is ",
+  throw_read_error(use_, str("cannot read ", path_in_quotes(path_), ": it is ",
                              known && S_ISDIR(status.st_mode) ? "a folder" : "no regular file"));
 }
 
@@ -101,21 +102,21 @@ void InputFile::read_at(uint64_t offset, std::span<std::byte> out) const {
     });
     if (count < 0) fail("read", errno);
     if (count == 0)
-      throw_read_error(use_, str("cannot read ", shown(path_), ": it ends at byte ", offset,
-                                 ", it had ", size_, " when it was opened"));
+      throw_read_error(use_, str("cannot read ", path_in_quotes(path_), ": it ends at byte ",
+                                 offset, ", it had ", size_, " when it was opened"));
     offset += static_cast<uint64_t>(count);
     out = out.subspan(static_cast<size_t>(count));
   }
 }
 
 void InputFile::fail(const char* call, int error) const {
-  throw_read_error(use_, str("cannot read ", shown(path_), ": ", reason(call, error)));
+  throw_read_error(use_, str("cannot read ", path_in_quotes(path_), ": ", reason(call, error)));
 }
 
 std::string read_file(const std::string& path, uint64_t limit, FileUse use) {
   const InputFile file(path, use);
   if (file.size() > limit)
-    throw_read_error(use, str("cannot read ", shown(path), ": it has ", file.size(),
+    throw_read_error(use, str("cannot read ", path_in_quotes(path), ": it has ", file.size(),
                               " bytes, at most ", limit, " are allowed"));
   std::string text(file.size(), '\0');
   file.read_at(0, std::as_writable_bytes(std::span(text)));
@@ -139,7 +140,8 @@ std::vector<std::string> list_folder(const std::string& folder, FileUse use) {
        !error && it != std::filesystem::directory_iterator(); it.increment(error))
     names.push_back(it->path().filename().string());
   if (error)
-    throw_read_error(use, str("cannot read ", shown(folder), ": ", reason("list", error.value())));
+    throw_read_error(
+        use, str("cannot read ", path_in_quotes(folder), ": ", reason("list", error.value())));
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -9,6 +9,7 @@ namespace {
 constexpr char kHexDigits[] = "0123456789abcdef";
 constexpr size_t kLongestCompared = 100;  // bounds the time a hostile name can take
 constexpr size_t kMostListed = 20;
+constexpr size_t kLongestPath = 1000;
 
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -66,6 +67,14 @@ std::string printable(std::string_view name, size_t limit) {
   return out;
 }
 
+std::string in_quotes(std::string_view name) {
+  return '\'' + printable(name) + '\'';
+}
+
+std::string path_in_quotes(std::string_view path) {
+  return '\'' + printable(path, kLongestPath) + '\'';
+}
+
 std::string join(std::span<const std::string> items, std::string_view separator, size_t limit) {
   std::string out;
   const size_t shown = std::min(items.size(), limit);
@@ -113,7 +122,7 @@ std::string did_you_mean(std::string_view name, std::span<const std::string> can
   if (candidates.empty()) return "";
   const std::string near = nearest(name, candidates);
   return near.empty() ? "known: " + join(candidates, ", ", kMostListed)
-                      : "did you mean '" + printable(near) + "'?";
+                      : "did you mean " + in_quotes(near) + "?";
 }
 
 }  // namespace stair

@@ -19,6 +19,10 @@ std::optional<char32_t> decode_utf8(std::string_view text, size_t& position);
 // characters "...(N bytes)" follows.
 std::string printable(std::string_view name, size_t limit = 80);
 
+// The name made printable, in single quotes; a path is shortened much later.
+std::string in_quotes(std::string_view name);
+std::string path_in_quotes(std::string_view path);
+
 // The items with `separator` between them, each made printable. After `limit` items "... and N
 // more" follows.
 std::string join(std::span<const std::string> items, std::string_view separator = ", ",

@@ -25,6 +25,12 @@ TEST(Printable, ShortensAndTellsTheLength) {
   EXPECT_EQ(printable("äöü", 2), "äö...(6 bytes)");
 }
 
+TEST(Quoted, ShortensNamesButHardlyPaths) {
+  EXPECT_EQ(in_quotes("a\n"), "'a\\n'");
+  EXPECT_EQ(in_quotes(std::string(81, 'x')), "'" + std::string(80, 'x') + "...(81 bytes)'");
+  EXPECT_EQ(path_in_quotes(std::string(1000, 'x')), "'" + std::string(1000, 'x') + "'");
+}
+
 TEST(DecodeUtf8, RefusesMalformedSequences) {
   for (std::string_view bad :
        {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",

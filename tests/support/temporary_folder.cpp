@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 
 namespace stair::support {
@@ -19,6 +20,15 @@ TemporaryFolder::~TemporaryFolder() {
 
 std::string TemporaryFolder::operator/(std::string_view name) const {
   return (std::filesystem::path(path_) / name).string();
+}
+
+std::string TemporaryFolder::put(std::string_view name, std::string_view bytes) const {
+  const std::string path = *this / name;
+  std::ofstream out(path, std::ios::binary);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  out.close();
+  if (!out) throw std::runtime_error("cannot write " + path);
+  return path;
 }
 
 }  // namespace stair::support

@@ -17,6 +17,8 @@ class TemporaryFolder {
   const std::string& path() const { return path_; }
   // The path of a file in it.
   std::string operator/(std::string_view name) const;
+  // Writes a file in it, without waiting for the disk, and returns its path.
+  std::string put(std::string_view name, std::string_view bytes) const;
 
  private:
   std::string path_;
