@@ -3,15 +3,15 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
 find_package(OpenCV REQUIRED COMPONENTS core imgproc imgcodecs)
 find_package(CLI11 REQUIRED)
-find_package(nlohmann_json REQUIRED)
 find_package(tomlplusplus REQUIRED)
 
 stair_library(data LINK stair_core PkgConfig::TURBOJPEG opencv_core opencv_imgproc opencv_imgcodecs)
 
-# apps/common is the library behind the programs; each apps/*.cpp is one program.
-file(GLOB_RECURSE app_sources CONFIGURE_DEPENDS apps/common/*.cpp)
+# apps/program is the library behind the programs; each apps/*.cpp is one program.
+file(GLOB_RECURSE app_sources CONFIGURE_DEPENDS apps/program/*.cpp)
 add_library(stair_apps STATIC ${app_sources})
-target_link_libraries(stair_apps PUBLIC stair_qat stair_data CLI11::CLI11 nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus)
+target_link_libraries(stair_apps PUBLIC stair_qat stair_data CLI11::CLI11 tomlplusplus::tomlplusplus)
+target_compile_definitions(stair_apps PRIVATE STAIR_VERSION="${PROJECT_VERSION}")
 file(GLOB app_mains CONFIGURE_DEPENDS apps/*.cpp)
 foreach(file ${app_mains})
   get_filename_component(stem ${file} NAME_WE)
