@@ -2,13 +2,11 @@
 
 #include <toml++/toml.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <map>
 
 #include "apps/program/numbers.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/text.h"
 
 namespace stair::apps {
@@ -17,17 +15,12 @@ namespace {
 constexpr size_t kLargestFile = 1 << 20;
 
 std::string read_text(const std::string& path) {
-  const std::string what = "cannot read configuration '" + printable(path, 500) + "': ";
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw ConfigError(what + std::strerror(errno), "check the path after --config");
-  std::string text(kLargestFile + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad()) throw ConfigError(what + std::strerror(errno), "a file is needed, not a folder");
-  text.resize(static_cast<size_t>(in.gcount()));
-  if (text.size() > kLargestFile) throw ConfigError(what + "larger than 1 MiB");
+  const std::string text = read_file(path, kLargestFile, FileUse::config);
   for (size_t position = 0; position < text.size();)
     if (!decode_utf8(text, position))
-      throw ConfigError(str(what, "byte ", position, " is not UTF-8"), "save the file as UTF-8");
+      throw ConfigError(
+          str("cannot read '", printable(path, 500), "': byte ", position, " is not UTF-8"),
+          "save the file as UTF-8");
   return text;
 }
 
