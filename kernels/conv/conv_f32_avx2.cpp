@@ -11,7 +11,7 @@ namespace {
 
 // 6 pixels: 12 sums, two weights and a pixel fill the 16 vector registers but one.
 constexpr IgemmMicro kIgemm{6, Vec::kLanes, igemm_panel<6>};
-constexpr OuterMicro kOuter{6, Vec::kLanes, outer_panel<6>, copy_runs};
+constexpr OuterMicro kOuter{Vec::kLanes, {{6, outer_panel<6>}, {4, outer_panel<4>}}, copy_tiles};
 
 template <class Args>
 bool supports(const Args& a) {

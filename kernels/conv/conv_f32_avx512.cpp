@@ -13,7 +13,7 @@ namespace {
 // vector registers.
 constexpr IgemmMicro kIgemm{12, Vec::kLanes, igemm_panel<12>};
 // 13 output channels leave few rows empty for the usual 64, 128, 256 and 512.
-constexpr OuterMicro kOuter{13, Vec::kLanes, outer_panel<13>, copy_runs};
+constexpr OuterMicro kOuter{Vec::kLanes, {{13, outer_panel<13>}, {8, outer_panel<8>}}, copy_tiles};
 
 template <class Args>
 bool supports(const Args& a) {

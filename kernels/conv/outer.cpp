@@ -12,8 +12,10 @@ namespace {
 // Output pixels of a chunk: enough that adding a tile to gw costs little, few enough for the L2
 // cache and for the sum of floats.
 constexpr int64_t kChunkPixels = 256;
+// Floats of x and gy that a task walks over in one chunk: half of an L2 cache of 1 MiB.
+constexpr int64_t kTaskFloats = 128 << 10;
 // Parts that a call is cut into where it has that many.
-constexpr int64_t kTasks = 32;
+constexpr int64_t kTasks = 16;
 // Memory that partial sums of gw may take.
 constexpr int64_t kPartialFloats = 2 << 20;
 
@@ -31,9 +33,28 @@ Range inside(int64_t count, int64_t step, int64_t offset, int64_t limit) {
   return {first, std::max(first, last)};
 }
 
+bool pointwise(const ConvShape& s) {
+  return s.kh == 1 && s.kw == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 &&
+         s.pad_left == 0 && s.pad_bottom == 0 && s.pad_right == 0;
+}
+
+// Pictures of a pointwise convolution are one long column of pixels.
+ConvShape flattened(ConvShape s) {
+  if (!pointwise(s)) return s;
+  s.h *= s.n * s.w;
+  s.n = s.w = 1;
+  return s;
+}
+
+const OuterTile& choose_tile(const OuterMicro& m, int64_t channels) {
+  const auto rows = [&](int i) { return ceil_div(channels, m.tiles[i].rows) * m.tiles[i].rows; };
+  return rows(0) * 16 <= rows(1) * 17 ? m.tiles[0] : m.tiles[1];
+}
+
 // How a call is cut; depends on the shape alone.
 struct Plan {
-  Plan(const ConvShape& shape, const OuterMicro& m) : s(shape), micro(m) {
+  Plan(const ConvShape& shape, const OuterMicro& m)
+      : s(flattened(shape)), micro(m), tile(choose_tile(m, s.o / s.groups)), direct(pointwise(s)) {
     // With few input channels the whole window is packed beside each other, so that it fills the
     // vectors.
     flat = s.i() < micro.lanes && s.kh * s.kw > 1;
@@ -41,7 +62,7 @@ struct Plan {
     depth = flat ? s.k() : s.i();
     width = 2 * micro.lanes;
     x_tiles = ceil_div(depth, width);
-    g_tiles = ceil_div(s.o / s.groups, micro.rows);
+    g_tiles = ceil_div(s.o / s.groups, tile.rows);
     plan_chunks();
     plan_x();
     plan_tasks();
@@ -49,6 +70,8 @@ struct Plan {
 
   const ConvShape s;
   const OuterMicro& micro;
+  const OuterTile& tile;
+  bool direct;  // pointwise: x and gy are read where they are
   bool flat;
   int64_t taps, depth;  // tiles of gw are cut from [O][taps][depth]
   int64_t width;        // of a tile of x
@@ -58,16 +81,18 @@ struct Plan {
   // beside each other. A packed row or column stands for `pack` of the picture; an output pixel
   // walks over `walk` packed ones.
   int64_t pack_h, pack_w, walk_h, walk_w, x_cols;
-  int64_t pixel_splits, tile_splits, tile_group;
+  int64_t pixel_splits, x_splits, g_splits;
+  int64_t x_group, g_group;  // tiles of a task
 
+  int64_t tasks() const { return s.groups * pixel_splits * x_splits * g_splits; }
   int64_t x_rows(int64_t rows) const {
     return flat ? rows : (rows - 1) * walk_h + (s.kh - 1) * s.dilation_h + 1;
   }
   int64_t x_pixel() const { return flat ? x_tiles * width + micro.lanes : width; }
   int64_t x_tile_floats() const { return chunk_images * x_rows(chunk_rows) * x_cols * x_pixel(); }
-  int64_t x_floats() const { return (flat ? 1 : tile_group) * x_tile_floats() + width; }
-  int64_t g_tile_floats() const { return chunk_images * chunk_rows * s.ow() * micro.rows; }
-  int64_t g_floats() const { return g_tiles * g_tile_floats() + micro.lanes; }
+  int64_t x_floats() const { return direct ? 0 : (flat ? 1 : x_group) * x_tile_floats() + width; }
+  int64_t g_tile_floats() const { return chunk_images * chunk_rows * s.ow() * micro.lanes; }
+  int64_t g_floats() const { return direct ? 0 : g_group * g_tile_floats(); }
 
  private:
   void plan_chunks() {
@@ -89,9 +114,20 @@ struct Plan {
   void plan_tasks() {
     const int64_t wanted = ceil_div(kTasks, s.groups);
     pixel_splits = std::clamp<int64_t>(kPartialFloats / (s.o * s.k()), 1, std::min(wanted, chunks));
-    tile_splits = std::min(x_tiles, ceil_div(wanted, pixel_splits));
-    tile_group = ceil_div(x_tiles, tile_splits);
-    tile_splits = ceil_div(x_tiles, tile_group);
+    x_splits = g_splits = 1;
+    for (;;) {
+      x_group = ceil_div(x_tiles, x_splits), g_group = ceil_div(g_tiles, g_splits);
+      const int64_t x_part = x_group * x_tile_floats(), g_part = g_group * g_tile_floats();
+      if (pixel_splits * x_splits * g_splits >= wanted && (flat || x_part + g_part <= kTaskFloats))
+        break;
+      const bool x_can = !flat && x_group > 1, g_can = g_group > 1;
+      if (x_can && (x_part >= g_part || !g_can))
+        x_splits = ceil_div(x_tiles, ceil_div(x_group, 2));
+      else if (g_can)
+        g_splits = ceil_div(g_tiles, ceil_div(g_group, 2));
+      else
+        break;
+    }
   }
 };
 
@@ -107,69 +143,73 @@ Chunk chunk_at(const Plan& p, int64_t index) {
           std::min(p.chunk_rows, p.s.oh() - row)};
 }
 
-// Sums one range of chunks into the tiles of one group of gw.
+// Sums one range of chunks into some tiles of gw.
 class Task {
  public:
   Task(const Plan& plan, const ConvBackwardWeights<float>::Args& args, int64_t group,
-       int64_t first_tile)
+       int64_t x_split, int64_t g_split)
       : p_(plan),
         a_(args),
         group_(group),
-        first_tile_(first_tile),
-        last_tile_(std::min(first_tile + plan.tile_group, plan.x_tiles)),
+        x_first_(x_split * plan.x_group),
+        x_last_(std::min(x_first_ + plan.x_group, plan.x_tiles)),
+        g_first_(g_split * plan.g_group),
+        g_last_(std::min(g_first_ + plan.g_group, plan.g_tiles)),
         memory_(sizeof(float) * static_cast<size_t>(plan.x_floats() + plan.g_floats())),
-        x_(memory_.as<float>()),
-        g_(x_ + plan.x_floats()) {}
+        g_(memory_.as<float>()),
+        x_(g_ + plan.g_floats()) {}
 
   void run(int64_t first_chunk, int64_t last_chunk, float* gw) {
     for (int64_t i = first_chunk; i < last_chunk; ++i) {
       const Chunk c = chunk_at(p_, i);
-      pack_g(c);
-      p_.flat ? pack_x_flat(c) : pack_x(c);
+      if (!p_.direct) {
+        pack_g(c);
+        p_.flat ? pack_x_flat(c) : pack_x(c);
+      }
       multiply(c, gw, i > first_chunk);
     }
   }
 
  private:
-  void pack_g(const Chunk& c) {
+  int64_t group_outputs() const { return p_.s.o / p_.s.groups; }
+  const float* gy(const Chunk& c, int64_t tile) const {
     const ConvShape& s = p_.s;
-    const int64_t per_group = s.o / s.groups, image = s.oh() * s.ow(), pixels = c.rows * s.ow();
-    for (int64_t tile = 0; tile < p_.g_tiles; ++tile) {
-      const int64_t first = tile * p_.micro.rows,
-                    count = std::min(p_.micro.rows, per_group - first);
-      for (int64_t m = 0; m < c.images; ++m)
-        p_.micro.copy(
-            {a_.gy + ((c.image + m) * image + c.row * s.ow()) * s.o + group_ * per_group + first,
-             s.o, g_ + tile * p_.g_tile_floats() + m * pixels * p_.micro.rows, p_.micro.rows,
-             pixels, count});
-    }
+    return a_.gy + (c.image * s.oh() + c.row) * s.ow() * s.o + group_ * group_outputs() +
+           tile * p_.tile.rows;
+  }
+  const float* x_at(int64_t image, int64_t row, int64_t col) const {
+    return a_.x + ((image * p_.s.h + row) * p_.s.w + col) * p_.s.c + group_ * p_.s.i();
+  }
+
+  // Chunks are whole images or part of one image, so their pixels follow each other.
+  void pack_g(const Chunk& c) {
+    const int64_t first = g_first_ * p_.tile.rows;
+    p_.micro.copy({gy(c, g_first_), p_.s.o, g_, p_.micro.lanes, p_.g_tile_floats(),
+                   c.images * c.rows * p_.s.ow(),
+                   std::min(g_last_ * p_.tile.rows, group_outputs()) - first, p_.tile.rows});
   }
 
   void pack_x(const Chunk& c) {
     const ConvShape& s = p_.s;
     const Range cols = inside(p_.x_cols, p_.pack_w, -s.pad_left, s.w - 1);
-    float* row_to = x_;
-    for (int64_t tile = first_tile_; tile < last_tile_; ++tile) {
-      row_to = x_ + (tile - first_tile_) * p_.x_tile_floats();
-      const int64_t width = std::min(p_.width, p_.depth - tile * p_.width);
-      for (int64_t m = 0; m < c.images; ++m)
-        for (int64_t r = 0; r < p_.x_rows(c.rows); ++r, row_to += p_.x_cols * p_.width) {
-          const int64_t y = c.row * s.stride_h + r * p_.pack_h - s.pad_top;
-          const bool outside = y < 0 || y >= s.h;
-          const int64_t first = outside ? p_.x_cols : cols.first,
-                        last = outside ? p_.x_cols : cols.last;
-          std::memset(row_to, 0, sizeof(float) * static_cast<size_t>(first * p_.width));
-          if (first < last) {
-            const int64_t x = first * p_.pack_w - s.pad_left;
-            p_.micro.copy({a_.x + (((c.image + m) * s.h + y) * s.w + x) * s.c + group_ * s.i() +
-                               tile * p_.width,
-                           p_.pack_w * s.c, row_to + first * p_.width, p_.width, last - first,
-                           width});
-          }
-          std::memset(row_to + last * p_.width, 0,
-                      sizeof(float) * static_cast<size_t>((p_.x_cols - last) * p_.width));
+    const int64_t first = x_first_ * p_.width,
+                  floats = std::min(x_last_ * p_.width, p_.depth) - first;
+    float* to = x_;
+    for (int64_t m = 0; m < c.images; ++m)
+      for (int64_t r = 0; r < p_.x_rows(c.rows); ++r, to += p_.x_cols * p_.width) {
+        const int64_t y = c.row * s.stride_h + r * p_.pack_h - s.pad_top;
+        const Range copied = y < 0 || y >= s.h ? Range{p_.x_cols, p_.x_cols} : cols;
+        for (int64_t tile = 0; tile < x_last_ - x_first_; ++tile) {
+          float* row = to + tile * p_.x_tile_floats();
+          std::memset(row, 0, sizeof(float) * static_cast<size_t>(copied.first * p_.width));
+          std::memset(row + copied.last * p_.width, 0,
+                      sizeof(float) * static_cast<size_t>((p_.x_cols - copied.last) * p_.width));
         }
-    }
+        if (copied.first < copied.last)
+          p_.micro.copy({x_at(c.image + m, y, copied.first * p_.pack_w - s.pad_left) + first,
+                         p_.pack_w * s.c, to + copied.first * p_.width, p_.width,
+                         p_.x_tile_floats(), copied.last - copied.first, floats, p_.width});
+      }
   }
 
   // Runs of the window one after the other, so that what a copy writes past its run is overwritten
@@ -191,7 +231,7 @@ class Task {
   void pack_run(int64_t image, int64_t y, int64_t x, int64_t span, float* to) {
     const ConvShape& s = p_.s;
     const int64_t pixel = p_.x_pixel(), floats = span * s.i();
-    const float* from = a_.x + (image * s.h + y) * s.w * s.c + group_ * s.i();
+    const float* from = x_at(image, y, 0);
     const bool outside = y < 0 || y >= s.h;
     const Range whole = outside ? Range{0, 0} : inside(s.ow(), s.stride_w, x, s.w - span);
     const auto border = [&](int64_t col) {
@@ -207,41 +247,55 @@ class Task {
     for (int64_t col = 0; col < whole.first; ++col) border(col);
     if (whole.first < whole.last)
       p_.micro.copy({from + (x + whole.first * s.stride_w) * s.c, s.stride_w * s.c,
-                     to + whole.first * pixel, pixel, whole.last - whole.first, floats});
+                     to + whole.first * pixel, pixel, 0, whole.last - whole.first, floats, floats});
     for (int64_t col = whole.last; col < s.ow(); ++col) border(col);
   }
 
   void multiply(const Chunk& c, float* gw, bool add) {
-    const ConvShape& s = p_.s;
-    const int64_t per_group = s.o / s.groups, row = p_.x_cols * p_.x_pixel(),
-                  rows = p_.x_rows(c.rows);
-    for (int64_t tile = first_tile_; tile < last_tile_; ++tile)
-      for (int64_t gt = 0; gt < p_.g_tiles; ++gt)
-        for (int64_t tap = 0; tap < p_.taps; ++tap) {
-          const int64_t ky = tap / s.kw, kx = tap % s.kw, first = gt * p_.micro.rows;
-          OuterPanel panel;
-          panel.x = p_.flat ? x_ + tile * p_.width
-                            : x_ + (tile - first_tile_) * p_.x_tile_floats() +
-                                  (ky * s.dilation_h * p_.x_cols + kx * s.dilation_w) * p_.width;
-          panel.x_pixel = p_.walk_w * p_.x_pixel();
-          panel.x_row = p_.walk_h * row;
-          panel.x_image = rows * row;
-          panel.g = g_ + gt * p_.g_tile_floats();
-          panel.images = c.images, panel.rows = c.rows, panel.cols = s.ow();
-          panel.gw = gw + (group_ * per_group + first) * s.k() + tap * p_.depth + tile * p_.width;
-          panel.gw_row = s.k();
-          panel.count = std::min(p_.micro.rows, per_group - first);
-          panel.columns = std::min(p_.width, p_.depth - tile * p_.width);
-          panel.add = add;
-          p_.micro.panel(panel);
+    for (int64_t xt = x_first_; xt < x_last_; ++xt)
+      for (int64_t gt = g_first_; gt < g_last_; ++gt) {
+        OuterPanel panel;
+        place(c, xt, gt, panel);
+        const int64_t first = gt * p_.tile.rows;
+        panel.gw = gw + (group_ * group_outputs() + first) * p_.s.k() + xt * p_.width;
+        panel.gw_row = p_.s.k();
+        panel.count = std::min(p_.tile.rows, group_outputs() - first);
+        panel.columns = std::min(p_.width, p_.depth - xt * p_.width);
+        panel.add = add;
+        const float* const origin = panel.x;
+        for (int64_t tap = 0; tap < p_.taps; ++tap, panel.gw += p_.depth) {
+          const int64_t ky = tap / p_.s.kw, kx = tap % p_.s.kw;
+          panel.x = origin + (ky * p_.s.dilation_h * p_.x_cols + kx * p_.s.dilation_w) * p_.width;
+          p_.tile.panel(panel);
         }
+      }
+  }
+
+  // Where the pixels of one tile of x and one of gy are, for the first tap.
+  void place(const Chunk& c, int64_t xt, int64_t gt, OuterPanel& panel) const {
+    if (p_.direct) {
+      panel.x = x_at(c.image, c.row, 0) + xt * p_.width;
+      panel.x_pixel = p_.s.c, panel.x_row = panel.x_image = 0;
+      panel.g = gy(c, gt);
+      panel.g_pixel = p_.s.o;
+      panel.images = panel.rows = 1, panel.cols = c.rows;
+      return;
+    }
+    const int64_t row = p_.x_cols * p_.x_pixel();
+    panel.x = p_.flat ? x_ + xt * p_.width : x_ + (xt - x_first_) * p_.x_tile_floats();
+    panel.x_pixel = p_.walk_w * p_.x_pixel();
+    panel.x_row = p_.walk_h * row;
+    panel.x_image = p_.x_rows(c.rows) * row;
+    panel.g = g_ + (gt - g_first_) * p_.g_tile_floats();
+    panel.g_pixel = p_.micro.lanes;
+    panel.images = c.images, panel.rows = c.rows, panel.cols = p_.s.ow();
   }
 
   const Plan& p_;
   const ConvBackwardWeights<float>::Args& a_;
-  int64_t group_, first_tile_, last_tile_;
+  int64_t group_, x_first_, x_last_, g_first_, g_last_;
   Scratch memory_;
-  float *x_, *g_;
+  float *g_, *x_;
 };
 
 }  // namespace
@@ -251,9 +305,11 @@ void outer_backward_weights(const ConvBackwardWeights<float>::Args& a, const Out
   const int64_t floats = a.s.o * a.s.k(), splits = p.pixel_splits;
   const Scratch partial(sizeof(float) * static_cast<size_t>(splits > 1 ? splits * floats : 0));
   float* sums = splits > 1 ? partial.as<float>() : a.gw;
-  parallel_tasks(a.s.groups * splits * p.tile_splits, [&](int64_t task) {
-    const int64_t group = task / (splits * p.tile_splits), split = task / p.tile_splits % splits;
-    Task(p, a, group, task % p.tile_splits * p.tile_group)
+  parallel_tasks(p.tasks(), [&](int64_t task) {
+    const int64_t g_split = task % p.g_splits, x_split = task / p.g_splits % p.x_splits;
+    const int64_t split = task / (p.g_splits * p.x_splits) % splits,
+                  group = task / (p.g_splits * p.x_splits * splits);
+    Task(p, a, group, x_split, g_split)
         .run(p.chunks * split / splits, p.chunks * (split + 1) / splits, sums + split * floats);
   });
   if (splits == 1) return;

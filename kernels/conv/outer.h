@@ -13,35 +13,44 @@
 
 namespace stair::kernels {
 
-// One tile of gw over one chunk of pixels:
-//   gw[r][j] (+)= sum_{image, row, col} g[image, row, col][r] * x[image * x_image + row * x_row +
-//   col * x_pixel + j]
+// One tile of gw over one chunk of pixels, for each r < rows and each column j:
+//   gw[r][j] (+)= sum_{image, row, col} g[pixel][r] * x[image * x_image + row * x_row + col *
+//   x_pixel + j]
+// where pixels follow each other at g_pixel. May read up to OuterMicro::rows floats from each
+// g[pixel].
 struct OuterPanel {
   const float* x;
   int64_t x_pixel, x_row, x_image;
-  const float* g;  // [image][row][col][OuterMicro::rows]
+  const float* g;
+  int64_t g_pixel;
   int64_t images, rows, cols;
   float* gw;
   int64_t gw_row;          // distance of output channels
-  int64_t count, columns;  // of the tile inside gw: at most OuterMicro::rows and 2 * lanes
+  int64_t count, columns;  // of the tile inside gw: at most the rows of the tile, and 2 * lanes
   bool add;                // to what gw holds, else overwrite
 };
 
-// Copies `count` runs of `width` floats. May also write zeros up to the next multiple of `lanes`
-// after each run.
-struct CopyRuns {
+// Copies pixels and cuts their floats into tiles:
+//   to[tile * to_tile + pixel * to_pixel + j] = from[pixel * from_pixel + tile * width + j]
+// May also write zeros up to the next multiple of `lanes` after each run.
+struct CopyTiles {
   const float* from;
-  int64_t from_step;
+  int64_t from_pixel;
   float* to;
-  int64_t to_step;
-  int64_t count, width;
+  int64_t to_pixel, to_tile;
+  int64_t pixels, floats, width;
+};
+
+// A tile of `rows` output channels, at most as many as lanes.
+struct OuterTile {
+  int64_t rows;
+  void (*panel)(const OuterPanel&);
 };
 
 struct OuterMicro {
-  int64_t rows;   // output channels of a tile, at most `lanes`
-  int64_t lanes;  // of a vector
-  void (*panel)(const OuterPanel&);
-  void (*copy)(const CopyRuns&);
+  int64_t lanes;       // of a vector
+  OuterTile tiles[2];  // the large one, and one that wastes less on few channels
+  void (*copy)(const CopyTiles&);
 };
 
 void outer_backward_weights(const ConvBackwardWeights<float>::Args& a, const OuterMicro& micro);
