@@ -11,21 +11,25 @@ bool integer_operands(const char* op, const Variable& x, const Variable& w) {
   const QParams& px = x.value().qparams();
   const QParams& pw = w.value().qparams();
   if (px.per_channel() || (x.dtype() != DType::u8 && x.dtype() != DType::s8))
-    throw DTypeError(str(op, ": x is ", x.value(), px.per_channel() ? " per channel" : "", ", expected u8 or s8 per tensor"));
+    throw DTypeError(str(op, ": x is ", x.value(), px.per_channel() ? " per channel" : "",
+                         ", expected u8 or s8 per tensor"));
   bool symmetric = w.dtype() == DType::s8 && pw.axis <= 0;
   for (int32_t zero : pw.zero_point) symmetric = symmetric && zero == 0;
   if (!symmetric)
-    throw DTypeError(str(op, ": w is ", w.value(), ", expected symmetric s8 per tensor or per output channel"));
+    throw DTypeError(
+        str(op, ": w is ", w.value(), ", expected symmetric s8 per tensor or per output channel"));
   return true;
 }
 
 std::vector<float> conv_multiplier(const QParams& x, const QParams& w, int64_t o) {
   std::vector<float> multiplier(static_cast<size_t>(o));
-  for (size_t i = 0; i < multiplier.size(); ++i) multiplier[i] = x.scale[0] * w.scale[w.per_channel() ? i : 0];
+  for (size_t i = 0; i < multiplier.size(); ++i)
+    multiplier[i] = x.scale[0] * w.scale[w.per_channel() ? i : 0];
   return multiplier;
 }
 
-Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w, const Tensor& b, const Shape& y_shape) {
+Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
+                    const Tensor& b, const Shape& y_shape) {
   if (x.quantized() && w.quantized()) {
     Tensor y = Tensor::empty(y_shape, DType::f32);
     const std::vector<float> multiplier = conv_multiplier(x.qparams(), w.qparams(), shape.o);
@@ -47,21 +51,24 @@ Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tens
   return y;
 }
 
-std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w, const Tensor& gy, bool want_x,
-                                  bool want_w, bool want_b) {
+std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
+                                  const Tensor& gy, bool want_x, bool want_w, bool want_b) {
   Tensor gx, gw, gb;
   with_real(gy.dtype(), "conv", [&]<class T>() {
     if (want_x) {
       gx = Tensor::empty(x.shape(), gy.dtype());
-      kernels::run<kernels::ConvBackwardData<T>>({shape, gy.data<T>(), dequantize(w).template data<T>(), gx.data<T>()});
+      kernels::run<kernels::ConvBackwardData<T>>(
+          {shape, gy.data<T>(), dequantize(w).template data<T>(), gx.data<T>()});
     }
     if (want_w) {
       gw = Tensor::empty(w.shape(), gy.dtype());
-      kernels::run<kernels::ConvBackwardWeights<T>>({shape, dequantize(x).template data<T>(), gy.data<T>(), gw.data<T>()});
+      kernels::run<kernels::ConvBackwardWeights<T>>(
+          {shape, dequantize(x).template data<T>(), gy.data<T>(), gw.data<T>()});
     }
     if (want_b) {
       gb = Tensor::empty({shape.o}, gy.dtype());
-      kernels::run<kernels::SumChannels<T>>({{shape.rows(), shape.o, 1}, gy.data<T>(), gb.data<T>()});
+      kernels::run<kernels::SumChannels<T>>(
+          {{shape.rows(), shape.o, 1}, gy.data<T>(), gb.data<T>()});
     }
   });
   return {gx, gw, gb};

@@ -1,4 +1,5 @@
-// The integer forward that convolution and linear layers share, and the float backward on dequantized tensors.
+// The integer forward that convolution and linear layers share, and the float backward on
+// dequantized tensors.
 #pragma once
 
 #include "autograd/variable.h"
@@ -6,17 +7,20 @@
 
 namespace stair::autograd {
 
-// Whether x and w hold integers that the int8 kernels take. Throws DTypeError when they are quantized in another way.
+// Whether x and w hold integers that the int8 kernels take. Throws DTypeError when they are
+// quantized in another way.
 bool integer_operands(const char* op, const Variable& x, const Variable& w);
 
 // sx * sw[o], one float product each; o channels.
 std::vector<float> conv_multiplier(const QParams& x, const QParams& w, int64_t o);
 
-// y = b + conv(x, w) in f32 or f64, by float kernels or, for integer operands, the int8 kernels. b may be undefined.
-Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w, const Tensor& b, const Shape& y_shape);
+// y = b + conv(x, w) in f32 or f64, by float kernels or, for integer operands, the int8 kernels. b
+// may be undefined.
+Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
+                    const Tensor& b, const Shape& y_shape);
 
 // The gradients of x (if want_x), w (if want_w) and b (if want_b); undefined where not wanted.
-std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w, const Tensor& gy, bool want_x,
-                                  bool want_w, bool want_b);
+std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
+                                  const Tensor& gy, bool want_x, bool want_w, bool want_b);
 
 }  // namespace stair::autograd

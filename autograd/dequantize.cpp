@@ -14,8 +14,8 @@ Tensor dequantize(const Tensor& q) {
   if (!q.quantized()) return q;
   const QParams& p = q.qparams();
   Tensor x = Tensor::empty(q.shape(), DType::f32);
-  kernels::run<kernels::Dequantize<float>>({channel_layout(q.shape(), p.axis), q.dtype(), q.raw(), p.scale.data(),
-                                            p.zero_point.data(), x.data<float>()});
+  kernels::run<kernels::Dequantize<float>>({channel_layout(q.shape(), p.axis), q.dtype(), q.raw(),
+                                            p.scale.data(), p.zero_point.data(), x.data<float>()});
   return x;
 }
 

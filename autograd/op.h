@@ -1,5 +1,5 @@
-// The table of operations, by name, for running a captured graph. Each autograd/ops/<op>.cpp defines `const OpDef op_<op>`; the
-// build lists the files.
+// The table of operations, by name, for running a captured graph. Each autograd/ops/<op>.cpp
+// defines `const OpDef op_<op>`; the build lists the files.
 #pragma once
 
 #include <span>
@@ -11,7 +11,8 @@ namespace stair::autograd {
 
 struct OpDef {
   const char* name;
-  // Repeats the operation from what it recorded: its inputs (undefined where absent) and its attributes.
+  // Repeats the operation from what it recorded: its inputs (undefined where absent) and its
+  // attributes.
   Variable (*apply)(std::span<const Variable> inputs, const Attributes& attributes);
 };
 
@@ -22,7 +23,8 @@ struct OpDef {
 // The operation called `name`. Throws ConfigError when there is none.
 const OpDef& find_op(const std::string& name);
 
-// Calls f.template operator()<T>() with the element type of a float tensor. Throws DTypeError for other types.
+// Calls f.template operator()<T>() with the element type of a float tensor. Throws DTypeError for
+// other types.
 template <class F>
 auto with_real(DType dtype, const char* op, const F& f) {
   if (dtype == DType::f32) return f.template operator()<float>();

@@ -11,7 +11,8 @@ namespace {
 thread_local bool grad_on = true;
 thread_local Tracer* active_tracer = nullptr;
 
-// Adds g to sum; takes it over when there is none yet. A gradient that others share is not written to.
+// Adds g to sum; takes it over when there is none yet. A gradient that others share is not written
+// to.
 void accumulate(Tensor& sum, const Tensor& g) {
   if (!sum.defined()) {
     sum = g;
@@ -33,7 +34,8 @@ Variable::Variable(Tensor value, bool requires_grad) : impl_(std::make_shared<Im
   impl_->requires_grad = requires_grad;
 }
 
-Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward backward, const Attributes& attributes) {
+Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward backward,
+                const Attributes& attributes) {
   static std::atomic<uint64_t> next_sequence{0};
   Variable result(std::move(y));
   if (active_tracer != nullptr) active_tracer->operation(op, inputs, attributes, result);
@@ -41,8 +43,9 @@ Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward
   for (const Variable& input : inputs) wanted = wanted || input.requires_grad();
   if (grad_on && wanted) {
     result.impl_->requires_grad = true;
-    result.impl_->record = std::make_shared<Record>(
-        Record{op, next_sequence.fetch_add(1, std::memory_order_relaxed), std::move(inputs), std::move(backward)});
+    result.impl_->record =
+        std::make_shared<Record>(Record{op, next_sequence.fetch_add(1, std::memory_order_relaxed),
+                                        std::move(inputs), std::move(backward)});
   }
   return result;
 }
@@ -51,10 +54,13 @@ void Variable::backward(Tensor gy) const {
   if (!impl_->requires_grad) throw ConfigError("backward: the variable requires no gradient");
   if (!gy.defined()) {
     if (impl_->value.numel() != 1)
-      throw ShapeError(str("backward: ", impl_->value, " has no gradient given and more than one element"));
-    gy = impl_->value.dtype() == DType::f64 ? Tensor::full<double>(shape(), 1) : Tensor::full<float>(shape(), 1);
+      throw ShapeError(
+          str("backward: ", impl_->value, " has no gradient given and more than one element"));
+    gy = impl_->value.dtype() == DType::f64 ? Tensor::full<double>(shape(), 1)
+                                            : Tensor::full<float>(shape(), 1);
   }
-  if (gy.shape() != shape()) throw ShapeError(str("backward: gradient ", gy, " for a variable of shape ", shape()));
+  if (gy.shape() != shape())
+    throw ShapeError(str("backward: gradient ", gy, " for a variable of shape ", shape()));
 
   struct Pending {
     std::shared_ptr<Record> record;
@@ -77,7 +83,9 @@ void Variable::backward(Tensor gy) const {
     Pending current = std::move(pending.begin()->second);
     pending.erase(pending.begin());
     Record& record = *current.record;
-    if (!record.backward) throw ConfigError(str("backward: the tape of '", record.op, "' was used up by an earlier backward"));
+    if (!record.backward)
+      throw ConfigError(
+          str("backward: the tape of '", record.op, "' was used up by an earlier backward"));
     std::vector<Tensor> gradients = record.backward(current.gradient);
     current.gradient = Tensor();
     record.backward = nullptr;
@@ -89,13 +97,25 @@ void Variable::backward(Tensor gy) const {
   }
 }
 
-NoGrad::NoGrad() : before_(grad_on) { grad_on = false; }
-NoGrad::~NoGrad() { grad_on = before_; }
-bool grad_enabled() { return grad_on; }
+NoGrad::NoGrad() : before_(grad_on) {
+  grad_on = false;
+}
+NoGrad::~NoGrad() {
+  grad_on = before_;
+}
+bool grad_enabled() {
+  return grad_on;
+}
 
-bool tracing() { return active_tracer != nullptr; }
-TraceScope::TraceScope(Tracer* tracer) : before_(active_tracer) { active_tracer = tracer; }
-TraceScope::~TraceScope() { active_tracer = before_; }
+bool tracing() {
+  return active_tracer != nullptr;
+}
+TraceScope::TraceScope(Tracer* tracer) : before_(active_tracer) {
+  active_tracer = tracer;
+}
+TraceScope::~TraceScope() {
+  active_tracer = before_;
+}
 
 Random& default_random() {
   thread_local Random random(0);

@@ -1,10 +1,12 @@
 // Variables: tensors with a gradient, and the tape that their operations leave.
 //
-// Every operation makes one variable. When gradients are on and an input requires one, it also leaves a record: its inputs and a
-// function from the gradient of its result to those of its inputs. `backward` walks the records from the newest to the oldest,
-// so sums are formed in one fixed order.
+// Every operation makes one variable. When gradients are on and an input requires one, it also
+// leaves a record: its inputs and a function from the gradient of its result to those of its
+// inputs. `backward` walks the records from the newest to the oldest, so sums are formed in one
+// fixed order.
 //
-// A variable may hold integers with QParams (qat); its gradient is that of the real numbers they stand for, in float.
+// A variable may hold integers with QParams (qat); its gradient is that of the real numbers they
+// stand for, in float.
 #pragma once
 
 #include <functional>
@@ -35,13 +37,15 @@ class Variable {
   // Whether `backward` reaches this variable. Undefined variables require no gradient.
   bool requires_grad() const { return impl_ != nullptr && impl_->requires_grad; }
   void set_requires_grad(bool on) { impl_->requires_grad = on; }
-  // Of leaves only: the sum of the gradients since the last zero_grad; undefined when there was none.
+  // Of leaves only: the sum of the gradients since the last zero_grad; undefined when there was
+  // none.
   const Tensor& grad() const { return impl_->grad; }
   void set_grad(Tensor grad) { impl_->grad = std::move(grad); }
   void zero_grad() { impl_->grad = Tensor(); }
 
-  // Adds the gradients of this variable to those of all leaves it was made from. `gy` has this variable's shape; without it the
-  // variable must have one element, whose gradient is 1. The tape is used up.
+  // Adds the gradients of this variable to those of all leaves it was made from. `gy` has this
+  // variable's shape; without it the variable must have one element, whose gradient is 1. The tape
+  // is used up.
   void backward(Tensor gy = Tensor()) const;
   // The same value without a tape.
   Variable detach() const { return Variable(impl_->value); }
@@ -49,8 +53,8 @@ class Variable {
   const void* id() const { return impl_.get(); }
 
  private:
-  friend Variable record(const char*, std::vector<Variable>, Tensor, std::function<std::vector<Tensor>(const Tensor&)>,
-                         const Attributes&);
+  friend Variable record(const char*, std::vector<Variable>, Tensor,
+                         std::function<std::vector<Tensor>(const Tensor&)>, const Attributes&);
   struct Impl {
     Tensor value, grad;
     bool requires_grad = false;
@@ -59,7 +63,8 @@ class Variable {
   std::shared_ptr<Impl> impl_;
 };
 
-// From the gradient of an operation's result to those of its inputs, in their order; undefined where none is wanted.
+// From the gradient of an operation's result to those of its inputs, in their order; undefined
+// where none is wanted.
 using Backward = std::function<std::vector<Tensor>(const Tensor& gy)>;
 
 struct Record {
@@ -69,9 +74,11 @@ struct Record {
   Backward backward;
 };
 
-// The variable an operation made: value `y`, and a record when gradients are on and an input requires one. Optional inputs that are
-// absent are undefined variables. `attributes` are what a capture needs to repeat the operation; leave them out unless `tracing()`.
-Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward backward, const Attributes& attributes = {});
+// The variable an operation made: value `y`, and a record when gradients are on and an input
+// requires one. Optional inputs that are absent are undefined variables. `attributes` are what a
+// capture needs to repeat the operation; leave them out unless `tracing()`.
+Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward backward,
+                const Attributes& attributes = {});
 
 // No records are made while one lives.
 class NoGrad {
@@ -90,7 +97,8 @@ bool grad_enabled();
 class Tracer {
  public:
   virtual ~Tracer() = default;
-  virtual void operation(const char* op, const std::vector<Variable>& inputs, const Attributes& attributes, const Variable& y) = 0;
+  virtual void operation(const char* op, const std::vector<Variable>& inputs,
+                         const Attributes& attributes, const Variable& y) = 0;
 };
 bool tracing();
 // Installs a tracer for a scope.

@@ -45,6 +45,14 @@ endfunction()
 foreach(folder core kernels autograd nn qat lint)
   stair_tests(${folder})
 endforeach()
+
+# The table of quantizers with one more file, as a user who adds a quantizer gets it.
+file(GLOB plugin_files CONFIGURE_DEPENDS tests/plugin/quantizers/*.cpp)
+stair_table(plugin/quantizer_files STAIR_QUANTIZER_FILE ${quantizer_files} ${plugin_files})
+stair_tests(plugin)
+target_sources(plugin_test PRIVATE qat/quantizer.cpp tests/qat/quantizer_rules_test.cpp)
+target_include_directories(plugin_test BEFORE PRIVATE ${STAIR_GENERATED}/plugin)
+
 if(STAIR_DATA)
   stair_tests(data stair_data)
   stair_tests(apps stair_apps)

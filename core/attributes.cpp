@@ -23,7 +23,8 @@ std::string to_string(const Attribute& value) {
   if (const auto* d = std::get_if<double>(&value)) return str(*d);
   if (const auto* s = std::get_if<std::string>(&value)) return *s;
   std::string text = "[";
-  for (int64_t i : std::get<std::vector<int64_t>>(value)) text += str(text.size() > 1 ? "," : "", i);
+  for (int64_t i : std::get<std::vector<int64_t>>(value))
+    text += str(text.size() > 1 ? "," : "", i);
   return text + "]";
 }
 

@@ -42,7 +42,8 @@ const T& Attributes::get(const std::string& key) const {
   const Attribute* value = find(key);
   if (value == nullptr) throw ConfigError(str("attribute '", key, "' is missing"));
   if (!std::holds_alternative<T>(*value))
-    throw ConfigError(str("attribute '", key, "' has another type, its value is ", to_string(*value)));
+    throw ConfigError(
+        str("attribute '", key, "' has another type, its value is ", to_string(*value)));
   return std::get<T>(*value);
 }
 

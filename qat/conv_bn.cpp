@@ -15,12 +15,14 @@
 namespace stair::qat {
 namespace {
 
-// f[o] = gamma[o] / sqrt(running_var[o] + eps). With `guard`, channels whose |f| is below 1e-6 get f = 1 and no gradient.
+// f[o] = gamma[o] / sqrt(running_var[o] + eps). With `guard`, channels whose |f| is below 1e-6 get
+// f = 1 and no gradient.
 Variable bn_factor(const Variable& gamma, const Variable& running_var, double eps, bool guard) {
   const int64_t channels = running_var.size(0);
   Tensor f = Tensor::empty({channels}, DType::f32), slope = Tensor::empty({channels}, DType::f32);
   for (int64_t c = 0; c < channels; ++c) {
-    const float deviation = std::sqrt(running_var.value().data<float>()[c] + static_cast<float>(eps));
+    const float deviation =
+        std::sqrt(running_var.value().data<float>()[c] + static_cast<float>(eps));
     const float factor = (gamma.defined() ? gamma.value().data<float>()[c] : 1.0F) / deviation;
     const bool dead = guard && !(std::abs(factor) >= 1e-6F);
     f.data<float>()[c] = dead ? 1.0F : factor;
@@ -28,7 +30,8 @@ Variable bn_factor(const Variable& gamma, const Variable& running_var, double ep
   }
   return autograd::record("bn_factor", {gamma}, f, [slope](const Tensor& gy) {
     Tensor g = Tensor::empty(gy.shape(), DType::f32);
-    for (int64_t c = 0; c < gy.numel(); ++c) g.data<float>()[c] = gy.data<float>()[c] * slope.data<float>()[c];
+    for (int64_t c = 0; c < gy.numel(); ++c)
+      g.data<float>()[c] = gy.data<float>()[c] * slope.data<float>()[c];
     return std::vector<Tensor>{g};
   });
 }
@@ -39,7 +42,8 @@ Variable per_output_channel(const Variable& f, const Variable& w) {
   return autograd::reshape(f, Shape(dims));
 }
 
-// w / f per output channel. Integers stay as they are: only their scales are divided, which costs no pass over the weights.
+// w / f per output channel. Integers stay as they are: only their scales are divided, which costs
+// no pass over the weights.
 Variable divide_channels(const Variable& w, const Variable& f) {
   if (!w.quantized()) return autograd::div(w, per_output_channel(f, w));
   const QParams& p = w.value().qparams();
@@ -54,10 +58,12 @@ Variable divide_channels(const Variable& w, const Variable& f) {
     const int64_t channels = fv.numel(), inner = gy.numel() / channels;
     Tensor gw = Tensor::empty(gy.shape(), DType::f32), gf = Tensor::empty({channels}, DType::f32);
     const Tensor quotient = autograd::dequantize(y);
-    kernels::run<kernels::DotChannels<float>>({{1, channels, inner}, gy.data<float>(), quotient.data<float>(), gf.data<float>()});
+    kernels::run<kernels::DotChannels<float>>(
+        {{1, channels, inner}, gy.data<float>(), quotient.data<float>(), gf.data<float>()});
     parallel_tasks(channels, [&](int64_t c) {
       const float reciprocal = 1.0F / fv.data<float>()[c];
-      for (int64_t i = c * inner; i < (c + 1) * inner; ++i) gw.data<float>()[i] = gy.data<float>()[i] * reciprocal;
+      for (int64_t i = c * inner; i < (c + 1) * inner; ++i)
+        gw.data<float>()[i] = gy.data<float>()[i] * reciprocal;
       gf.data<float>()[c] *= -reciprocal;
     });
     return std::vector<Tensor>{gw, gf};
@@ -66,24 +72,28 @@ Variable divide_channels(const Variable& w, const Variable& f) {
 
 }  // namespace
 
-QatConv::QatConv(const QatConvOptions& options, std::shared_ptr<Quantizer> weight_quantizer) : options_(options) {
+QatConv::QatConv(const QatConvOptions& options, std::shared_ptr<Quantizer> weight_quantizer)
+    : options_(options) {
   weight_quantizer_ = register_module("weight_quantizer", std::move(weight_quantizer));
   bn_frozen_ = register_buffer("bn_frozen", Tensor::full<uint8_t>({1}, 0));
 }
 
 std::shared_ptr<nn::Module> QatConv::clone() const {
-  auto copy = std::make_shared<QatConv>(options_, std::static_pointer_cast<Quantizer>(weight_quantizer_->clone()));
+  auto copy = std::make_shared<QatConv>(
+      options_, std::static_pointer_cast<Quantizer>(weight_quantizer_->clone()));
   copy->freeze_bn(bn_frozen());
   copy->train(is_training());
   return copy;
 }
 
 Variable QatConv::forward(const Variable&) {
-  throw ConfigError("QatConv: weights are inputs", "call forward_many with x, weight, bias and the batch norm's variables");
+  throw ConfigError("QatConv: weights are inputs",
+                    "call forward_many with x, weight, bias and the batch norm's variables");
 }
 
 Variable QatConv::convolve(const Variable& x, const Variable& w, const Variable& bias) const {
-  return options_.linear ? autograd::linear(x, w, bias) : autograd::conv2d(x, w, bias, options_.conv);
+  return options_.linear ? autograd::linear(x, w, bias)
+                         : autograd::conv2d(x, w, bias, options_.conv);
 }
 
 QatConv::Folded QatConv::folded(std::span<const Variable> in) const {
@@ -92,17 +102,21 @@ QatConv::Folded QatConv::folded(std::span<const Variable> in) const {
   const Variable weight = (*weight_quantizer_)(autograd::mul(in[1], per_output_channel(f, in[1])));
   Variable shift = autograd::mul(in[5], f);
   if (in[2].defined()) shift = autograd::sub(shift, autograd::mul(in[2], f));
-  return {weight, in[4].defined() ? autograd::sub(in[4], shift) : autograd::mul(shift, Variable(Tensor::full<float>({1}, -1.0F)))};
+  return {weight, in[4].defined()
+                      ? autograd::sub(in[4], shift)
+                      : autograd::mul(shift, Variable(Tensor::full<float>({1}, -1.0F)))};
 }
 
 Variable QatConv::forward_many(std::span<const Variable> in) {
-  const size_t expected = options_.batch_norm ? 7 : 3;
-  if (in.size() != expected) throw ConfigError(str("QatConv: ", in.size(), " inputs, expected ", expected));
+  const size_t expected = options_.batch_norm ? 8 : 3;
+  if (in.size() != expected)
+    throw ConfigError(str("QatConv: ", in.size(), " inputs, expected ", expected));
   const bool batch_statistics = options_.batch_norm && is_training() && !bn_frozen();
   if (!batch_statistics) {
     const Folded form = folded(in);
     return convolve(in[0], form.weight, form.bias);
   }
+  if (in[7].defined()) ++*in[7].value().data<int64_t>();
   const Variable f = bn_factor(in[3], in[6], options_.eps, true);
   const Variable wq = (*weight_quantizer_)(autograd::mul(in[1], per_output_channel(f, in[1])));
   const Variable z = convolve(in[0], divide_channels(wq, f), in[2]);

@@ -14,18 +14,23 @@ struct QatConvOptions {
   double eps = 1e-5;
 };
 
-// Inputs of forward_many: x, weight, bias (or undefined); with batch norm also gamma, beta, running_mean, running_var. The variables are
-// those of the original model, so their names in checkpoints stay. With f = gamma / sqrt(running_var + eps) per output channel:
+// Inputs of forward_many: x, weight, bias (or undefined); with batch norm also gamma, beta,
+// running_mean, running_var,
+// num_batches_tracked (or undefined). The variables are those of the original model, so their names in
+// checkpoints stay. With f = gamma / sqrt(running_var + eps) per output channel:
 //
-//   training, statistics free: w_q = quantize(w * f); y = BN(conv(x, w_q) / f + bias), BN with the statistics of the batch
-//                              (one pass, as torch.ao's fused modules). Channels with |f| < 1e-6 use f = 1 instead, so that
-//                              gamma = 0 neither divides by zero nor hides the channel from its gradient.
-//   frozen, or evaluation:     y = conv(x, quantize(w * f)) + (beta - running_mean * f + bias * f), the form that ships: the
+//   training, statistics free: w_q = quantize(w * f); y = BN(conv(x, w_q) / f + bias), BN with the
+//   statistics of the batch
+//                              (one pass, as torch.ao's fused modules). Channels with |f| < 1e-6
+//                              use f = 1 instead, so that gamma = 0 neither divides by zero nor
+//                              hides the channel from its gradient.
+//   frozen, or evaluation:     y = conv(x, quantize(w * f)) + (beta - running_mean * f + bias * f),
+//   the form that ships: the
 //                              integers are those of the converted model.
 //   without batch norm:        y = conv(x, quantize(w)) + bias
-// The gradient reaches gamma twice, through f and through the normalization. Source: Krishnamoorthi, arXiv:1806.08342, 3.2.2; torch
-// conv_fused.py, _forward_approximate.
-// State: weight_quantizer.*, bn_frozen u8 [1].
+// The gradient reaches gamma twice, through f and through the normalization. Source:
+// Krishnamoorthi, arXiv:1806.08342, 3.2.2; torch conv_fused.py, _forward_approximate. State:
+// weight_quantizer.*, bn_frozen u8 [1].
 class QatConv final : public nn::Module {
  public:
   QatConv(const QatConvOptions& options, std::shared_ptr<Quantizer> weight_quantizer);

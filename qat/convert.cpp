@@ -14,7 +14,9 @@ using List = std::vector<int64_t>;
 // Evaluation mode for a scope.
 class EvalScope {
  public:
-  explicit EvalScope(nn::Module& module) : module_(module), before_(module.is_training()) { module.eval(); }
+  explicit EvalScope(nn::Module& module) : module_(module), before_(module.is_training()) {
+    module.eval();
+  }
   ~EvalScope() { module_.train(before_); }
   EvalScope(const EvalScope&) = delete;
   EvalScope& operator=(const EvalScope&) = delete;
@@ -34,7 +36,8 @@ class Conversion {
       visit(node);
     }
     if (converted_.find(graph_.output()) == converted_.end())
-      throw ConfigError(str("convert: the result '", graph_.node(graph_.output()).name, "' is no integer operation"));
+      throw ConfigError(str("convert: the result '", graph_.node(graph_.output()).name,
+                            "' is no integer operation"));
     check_output_last();
     result_.validate();
     return std::move(result_);
@@ -44,7 +47,8 @@ class Conversion {
   int index(const Node& reader, int id) const {
     const auto found = converted_.find(id);
     if (found == converted_.end())
-      throw ConfigError(str("convert: node '", reader.name, "' reads '", graph_.node(id).name, "', which has no integer form"));
+      throw ConfigError(str("convert: node '", reader.name, "' reads '", graph_.node(id).name,
+                            "', which has no integer form"));
     return found->second;
   }
 
@@ -66,7 +70,8 @@ class Conversion {
     } else if (auto* conv = dynamic_cast<QatConv*>(node.module.get())) {
       convolve(node, *conv);
     } else if (node.op == "add") {
-      add(node, "add", {index(node, node.inputs[0]), index(node, node.inputs[1])}).format.real = true;
+      add(node, "add", {index(node, node.inputs[0]), index(node, node.inputs[1])}).format.real =
+          true;
     } else if (node.op == "avg_pool2d" || node.op == "global_avg_pool") {
       Int8Node& made = add(node, "avg_pool", {index(node, node.inputs[0])});
       made.format.real = true;
@@ -104,11 +109,14 @@ class Conversion {
       made.attributes.set("count_include_pad", node.attributes.get<bool>("count_include_pad"));
   }
 
-  // A quantizer becomes the format of the operation before it, or an operation of its own on the network's input.
+  // A quantizer becomes the format of the operation before it, or an operation of its own on the
+  // network's input.
   void quantize(const Node& node, const Quantizer& quantizer) {
     if (!quantizer.calibrated() || !quantizer.fake_quant_enabled())
-      throw ConfigError(str("convert: tensor '", node.name, quantizer.calibrated() ? "' is not quantized" : "' has no scale yet"),
-                        quantizer.calibrated() ? "switch its fake-quant on" : "calibrate first: run batches in training mode");
+      throw ConfigError(str("convert: tensor '", node.name,
+                            quantizer.calibrated() ? "' is not quantized" : "' has no scale yet"),
+                        quantizer.calibrated() ? "switch its fake-quant on"
+                                               : "calibrate first: run batches in training mode");
     const QParams p = quantizer.qparams();
     const auto [lo, hi] = quantizer.code_range();
     const Int8Format format{false, quantizer.spec().is_signed, p.scale[0], p.zero_point[0], lo, hi};
@@ -129,7 +137,9 @@ class Conversion {
     EvalScope eval(conv);
     const autograd::NoGrad no_grad;
     const QatConv::Folded form = conv.folded(inputs);
-    if (!form.weight.quantized()) throw ConfigError(str("convert: the weights of '", node.name, "' are not quantized"), "switch fake-quant on");
+    if (!form.weight.quantized())
+      throw ConfigError(str("convert: the weights of '", node.name, "' are not quantized"),
+                        "switch fake-quant on");
     Int8Node& made = add(node, "conv", {index(node, node.inputs[0])});
     made.format.real = true;
     made.weight = form.weight.value().clone();
@@ -147,7 +157,8 @@ class Conversion {
 
   void check_output_last() const {
     if (converted_.at(graph_.output()) != static_cast<int>(result_.nodes.size()) - 1)
-      throw ConfigError(str("convert: the result '", graph_.node(graph_.output()).name, "' is not the last operation"));
+      throw ConfigError(str("convert: the result '", graph_.node(graph_.output()).name,
+                            "' is not the last operation"));
   }
 
   const Graph& graph_;
@@ -157,6 +168,8 @@ class Conversion {
 
 }  // namespace
 
-Int8Graph convert(const nn::Graph& prepared) { return Conversion(prepared).run(); }
+Int8Graph convert(const nn::Graph& prepared) {
+  return Conversion(prepared).run();
+}
 
 }  // namespace stair::qat

@@ -23,12 +23,15 @@ Range range_of(const Tensor& x, int axis) {
   const kernels::ChannelLayout layout = autograd::channel_layout(x.shape(), axis);
   const size_t channels = static_cast<size_t>(layout.channels);
   Range range{std::vector<float>(channels), std::vector<float>(channels), 0};
-  kernels::run<kernels::MinMax<float>>({layout, x.data<float>(), range.min.data(), range.max.data(), &range.non_finite});
+  kernels::run<kernels::MinMax<float>>(
+      {layout, x.data<float>(), range.min.data(), range.max.data(), &range.non_finite});
   return range;
 }
 
-QParams qparams_of(const std::vector<float>& min, const std::vector<float>& max, const QuantizationSpec& spec) {
-  QParams p{std::vector<float>(min.size()), std::vector<int32_t>(min.size()), spec.axis, spec.qmin, spec.qmax};
+QParams qparams_of(const std::vector<float>& min, const std::vector<float>& max,
+                   const QuantizationSpec& spec) {
+  QParams p{std::vector<float>(min.size()), std::vector<int32_t>(min.size()), spec.axis, spec.qmin,
+            spec.qmax};
   const float steps = static_cast<float>(spec.qmax - spec.qmin);
   for (size_t c = 0; c < min.size(); ++c) {
     const float low = std::min(min[c], 0.0F), high = std::max(max[c], 0.0F);
@@ -46,7 +49,9 @@ QParams qparams_of(const std::vector<float>& min, const std::vector<float>& max,
 }
 
 Observer::Observer(const QuantizationSpec& spec, int64_t channels)
-    : spec_(spec), min_(Tensor::full<float>({channels}, kInfinity)), max_(Tensor::full<float>({channels}, -kInfinity)) {}
+    : spec_(spec),
+      min_(Tensor::full<float>({channels}, kInfinity)),
+      max_(Tensor::full<float>({channels}, -kInfinity)) {}
 
 void Observer::observe(const Range& batch) {
   float* min = min_.value().data<float>();

@@ -63,16 +63,20 @@ class Preparation {
     return false;
   }
 
-  // The only reader of a value when it is of one of the given operations and reads it as its first input.
+  // The only reader of a value when it is of one of the given operations and reads it as its first
+  // input.
   std::optional<int> only_user(int id, std::initializer_list<const char*> ops) const {
     const std::vector<int> users = graph_.users_of(id);
     if (users.size() != 1 || id == graph_.output()) return std::nullopt;
     const Node& user = graph_.node(users[0]);
-    const bool fits = std::any_of(ops.begin(), ops.end(), [&](const char* op) { return user.op == op; });
+    const bool fits =
+        std::any_of(ops.begin(), ops.end(), [&](const char* op) { return user.op == op; });
     return fits && user.inputs[0] == id ? std::optional(users[0]) : std::nullopt;
   }
 
-  void tell(const Node& node, bool quantized, std::string how) { report_.push_back({node.name, node.op, quantized, std::move(how)}); }
+  void tell(const Node& node, bool quantized, std::string how) {
+    report_.push_back({node.name, node.op, quantized, std::move(how)});
+  }
 
   void visit(int id) {
     const Node node = graph_.node(id);
@@ -98,7 +102,8 @@ class Preparation {
     return spec;
   }
 
-  // Puts a QatConv in the place of a convolution or linear layer and of its batch norm; returns the id of the new node.
+  // Puts a QatConv in the place of a convolution or linear layer and of its batch norm; returns the
+  // id of the new node.
   int replace_weighted(int id) {
     Node node = graph_.node(id);
     const Shape w = graph_.node(node.inputs[1]).shape;
@@ -106,7 +111,8 @@ class Preparation {
     QatConvOptions options;
     options.linear = node.op == "linear";
     if (!options.linear) read_conv(node.attributes, options.conv);
-    std::vector<int> inputs = {node.inputs[0], node.inputs[1], node.inputs.size() > 2 ? node.inputs[2] : -1};
+    std::vector<int> inputs = {node.inputs[0], node.inputs[1],
+                               node.inputs.size() > 2 ? node.inputs[2] : -1};
     int last = id;
     if (const auto bn = options.linear ? std::nullopt : only_user(id, {"batch_norm"})) {
       const Node& norm = graph_.node(*bn);
@@ -114,6 +120,7 @@ class Preparation {
       options.momentum = norm.attributes.get<double>("momentum");
       options.eps = norm.attributes.get<double>("eps");
       inputs.insert(inputs.end(), norm.inputs.begin() + 1, norm.inputs.begin() + 5);
+      inputs.push_back(norm.inputs.size() > 5 ? norm.inputs[5] : -1);
       last = *bn;
     }
     const QuantizationSpec spec = spec_of_weights(id);
@@ -123,12 +130,14 @@ class Preparation {
     made.path = node.path;
     made.inputs = inputs;
     made.shape = graph_.node(last).shape;
-    made.module = std::make_shared<QatConv>(options, make_quantizer(spec, spec.axis < 0 ? 1 : w[0]));
+    made.module =
+        std::make_shared<QatConv>(options, make_quantizer(spec, spec.axis < 0 ? 1 : w[0]));
     const int value = graph_.insert_after(last, made);
     graph_.replace_uses(last, value);
     if (last != id) drop(last);
     drop(id);
-    tell(node, true, str("weights ", describe(spec), options.batch_norm ? ", batch norm folded" : ""));
+    tell(node, true,
+         str("weights ", describe(spec), options.batch_norm ? ", batch norm folded" : ""));
     return value;
   }
 
@@ -145,7 +154,8 @@ class Preparation {
       last = *relu;
     }
     if (is_result(last)) {
-      if (!is_one_of(node.op, kWeighted)) tell(node, false, "the network's result stays in real numbers");
+      if (!is_one_of(node.op, kWeighted))
+        tell(node, false, "the network's result stays in real numbers");
       return;
     }
     QuantizationSpec spec = config_.activation;
@@ -160,7 +170,8 @@ class Preparation {
     if (!is_one_of(node.op, kWeighted)) tell(node, true, describe(spec));
   }
 
-  void add_quantizer(int id, const std::string& name, const QuantizationSpec& spec, Activation activation) {
+  void add_quantizer(int id, const std::string& name, const QuantizationSpec& spec,
+                     Activation activation) {
     Node made;
     made.op = "module";
     made.name = name + ".output_quantizer";
@@ -186,7 +197,8 @@ class Preparation {
   static void refuse_overflow(const Node& node, const Shape& w) {
     const int64_t k = w[0] == 0 ? 0 : w.numel() / w[0];
     if (k * 255 * 128 >= int64_t{1} << 31)
-      throw ConfigError(str("prepare_qat: layer '", node.name, "' sums K = ", k, " products, which can pass 32 bits; the most is ",
+      throw ConfigError(str("prepare_qat: layer '", node.name, "' sums K = ", k,
+                            " products, which can pass 32 bits; the most is ",
                             ((int64_t{1} << 31) - 1) / (255 * 128)));
   }
 
@@ -220,7 +232,8 @@ Prepared prepare_qat(const nn::Graph& graph, const QatConfig& config) {
 std::string to_string(const std::vector<NodeReport>& report) {
   std::string text;
   for (const NodeReport& line : report)
-    text += str(line.quantized ? "int8   " : "float  ", line.name, " (", line.op, "): ", line.how, '\n');
+    text += str(line.quantized ? "int8   " : "float  ", line.name, " (", line.op, "): ", line.how,
+                '\n');
   return text;
 }
 

@@ -10,14 +10,17 @@
 
 namespace stair::qat {
 
-// What to quantize with. The x86 preset: u8 affine activations per tensor, s8 symmetric weights per output channel.
+// What to quantize with. The x86 preset: u8 affine activations per tensor, s8 symmetric weights per
+// output channel.
 struct QatConfig {
   QuantizationSpec activation = activation_spec();
   QuantizationSpec weight = weight_spec();
-  // Below 8 bits: the network's input, the first convolution's weights, and the last layer's input and weights keep 8 bits.
+  // Below 8 bits: the network's input, the first convolution's weights, and the last layer's input
+  // and weights keep 8 bits.
   bool first_last_8_bits = true;
 };
-QatConfig x86_config(int weight_bits = 8, int activation_bits = 8, const std::string& quantizer = "ste");
+QatConfig x86_config(int weight_bits = 8, int activation_bits = 8,
+                     const std::string& quantizer = "ste");
 
 // One line of the quantization report.
 struct NodeReport {
@@ -31,9 +34,10 @@ struct Prepared {
   std::vector<NodeReport> report;
 };
 
-// Fuses conv+bn(+relu), conv+relu, linear+relu, add+relu, gives every weight and every tensor between quantized operations a
-// quantizer, and leaves the input graph as it is; parameters are shared with it. The logits stay real numbers.
-// Throws ConfigError naming the layer and its K when a sum of products could pass 32 bits.
+// Fuses conv+bn(+relu), conv+relu, linear+relu, add+relu, gives every weight and every tensor
+// between quantized operations a quantizer, and leaves the input graph as it is; parameters are
+// shared with it. The logits stay real numbers. Throws ConfigError naming the layer and its K when
+// a sum of products could pass 32 bits.
 Prepared prepare_qat(const nn::Graph& graph, const QatConfig& config);
 
 // Prints a report, a line a node.

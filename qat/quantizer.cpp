@@ -53,7 +53,9 @@ Range Quantizer::activated_range(const Tensor& x) const {
   return range;
 }
 
-void Quantizer::observe(const Tensor& x) { observer_.observe(activated_range(x)); }
+void Quantizer::observe(const Tensor& x) {
+  observer_.observe(activated_range(x));
+}
 
 QParams Quantizer::qparams(const Tensor& x) const {
   if (x.defined() && spec_.averaging_constant == 1 && observer_enabled() && !is_training()) {
@@ -71,8 +73,10 @@ std::pair<int32_t, int32_t> Quantizer::code_range() const {
   const QParams p = qparams();
   const int32_t lo = std::max(spec_.qmin, p.zero_point[0]);
   if (activation_ == Activation::relu) return {lo, spec_.qmax};
-  const float six = std::nearbyint(6.0F * (1.0F / p.scale[0])) + static_cast<float>(p.zero_point[0]);
-  return {lo, static_cast<int32_t>(std::clamp(six, static_cast<float>(lo), static_cast<float>(spec_.qmax)))};
+  const float six =
+      std::nearbyint(6.0F * (1.0F / p.scale[0])) + static_cast<float>(p.zero_point[0]);
+  return {lo, static_cast<int32_t>(
+                  std::clamp(six, static_cast<float>(lo), static_cast<float>(spec_.qmax)))};
 }
 
 std::span<const QuantizerDef* const> quantizers() {
@@ -90,11 +94,13 @@ const QuantizerDef& find_quantizer(const std::string& name) {
     if (def->name == name) return *def;
     names.push_back(def->name);
   }
-  throw ConfigError(str("no quantizer is called '", name, "'"),
-                    str("did you mean '", nearest(name, names), "'? there are ", join(names, ", ")));
+  throw ConfigError(
+      str("no quantizer is called '", name, "'"),
+      str("did you mean '", nearest(name, names), "'? there are ", join(names, ", ")));
 }
 
-std::shared_ptr<Quantizer> make_quantizer(const QuantizationSpec& spec, int64_t channels, Activation activation) {
+std::shared_ptr<Quantizer> make_quantizer(const QuantizationSpec& spec, int64_t channels,
+                                          Activation activation) {
   return find_quantizer(spec.quantizer).make(spec, channels, activation);
 }
 

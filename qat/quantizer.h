@@ -1,5 +1,6 @@
-// Quantizers: the research surface. A variant is one file qat/quantizers/<name>.cpp with its rule, its learned parameters and
-// their initialisation; this base owns what all variants share: the three switches, the observer, state and printing.
+// Quantizers: the research surface. A variant is one file qat/quantizers/<name>.cpp with its rule,
+// its learned parameters and their initialisation; this base owns what all variants share: the
+// three switches, the observer, state and printing.
 #pragma once
 
 #include <memory>
@@ -17,21 +18,24 @@ using autograd::Variable;
 // What a quantizer applies before it quantizes.
 enum class Activation { none, relu, relu6 };
 
-// x -> integers with QParams; float in, u8 or s8 out, gradients straight-through as the variant defines.
-// State (buffers): min_val, max_val f32 [channels]; observer_enabled, fake_quant_enabled, learning_enabled u8 [1]; and the
-// variant's own. Only a forward in training mode changes state.
+// x -> integers with QParams; float in, u8 or s8 out, gradients straight-through as the variant
+// defines. State (buffers): min_val, max_val f32 [channels]; observer_enabled, fake_quant_enabled,
+// learning_enabled u8 [1]; and the variant's own. Only a forward in training mode changes state.
 class Quantizer : public nn::Module {
  public:
-  // `channels`: size of spec.axis, 1 for per tensor. `activation`: clamp before quantizing (fused ReLU).
-  Quantizer(const QuantizationSpec& spec, int64_t channels, Activation activation = Activation::none);
+  // `channels`: size of spec.axis, 1 for per tensor. `activation`: clamp before quantizing (fused
+  // ReLU).
+  Quantizer(const QuantizationSpec& spec, int64_t channels,
+            Activation activation = Activation::none);
 
-  // Observes (training, observer on), then quantizes (fake-quant on), else returns the activated x in float.
-  // Throws ConfigError "calibrate first" when nothing was ever observed.
+  // Observes (training, observer on), then quantizes (fake-quant on), else returns the activated x
+  // in float. Throws ConfigError "calibrate first" when nothing was ever observed.
   Variable forward(const Variable& x) final;
 
   const QuantizationSpec& spec() const { return spec_; }
   Activation activation() const { return activation_; }
-  // The codes that activation and range allow: a fused ReLU raises lo to the zero point, ReLU6 also lowers hi.
+  // The codes that activation and range allow: a fused ReLU raises lo to the zero point, ReLU6 also
+  // lowers hi.
   std::pair<int32_t, int32_t> code_range() const;
 
   bool observer_enabled() const { return flag(observer_enabled_); }
@@ -43,8 +47,8 @@ class Quantizer : public nn::Module {
 
   // Whether quantization parameters are known.
   virtual bool calibrated() const { return observer_.calibrated(); }
-  // The parameters that are in force for x. Weights whose observer follows the current tensor (averaging constant 1) get those
-  // of x itself while the observer is on.
+  // The parameters that are in force for x. Weights whose observer follows the current tensor
+  // (averaging constant 1) get those of x itself while the observer is on.
   virtual QParams qparams(const Tensor& x) const;
 
   // The parameters in force, where they do not depend on the tensor (activations).
@@ -53,7 +57,8 @@ class Quantizer : public nn::Module {
   std::shared_ptr<nn::Module> clone() const override;
 
  protected:
-  // Called once a training forward while the observer is on, before quantizing. x is before the activation.
+  // Called once a training forward while the observer is on, before quantizing. x is before the
+  // activation.
   virtual void observe(const Tensor& x);
   // The integers of x (before a ReLU, which it fuses: quantize max(x, 0)) and their gradient.
   virtual Variable apply(const Variable& x, bool relu) const = 0;
@@ -72,8 +77,9 @@ class Quantizer : public nn::Module {
   Variable observer_enabled_, fake_quant_enabled_, learning_enabled_;
 };
 
-// The rule of a variant on one element, for the tests that every variant gets: with v the code of x before rounding,
-// `forward` is the real number after quantization, written so that a dual number passes straight through roundings.
+// The rule of a variant on one element, for the tests that every variant gets: with v the code of x
+// before rounding, `forward` is the real number after quantization, written so that a dual number
+// passes straight through roundings.
 struct RuleSample {
   float x, scale;
   float qmin, qmax;  // codes relative to the zero point
@@ -87,7 +93,7 @@ struct Dual {
 
 struct QuantizerDef {
   const char* name;
-  const char* paper;  // source, and our differences from it
+  const char* paper;       // source, and our differences from it
   const char* parameters;  // learned parameters: name, shape, unit
   std::shared_ptr<Quantizer> (*make)(const QuantizationSpec&, int64_t channels, Activation);
   // d/dx and d/dscale by dual numbers, and by the rule's own formulas.
@@ -98,7 +104,8 @@ struct QuantizerDef {
 std::span<const QuantizerDef* const> quantizers();
 // Throws ConfigError with the nearest name and the list.
 const QuantizerDef& find_quantizer(const std::string& name);
-std::shared_ptr<Quantizer> make_quantizer(const QuantizationSpec& spec, int64_t channels, Activation activation = Activation::none);
+std::shared_ptr<Quantizer> make_quantizer(const QuantizationSpec& spec, int64_t channels,
+                                          Activation activation = Activation::none);
 
 #define STAIR_QUANTIZER_FILE(stem) extern const QuantizerDef quantizer_##stem;
 #include "quantizer_files.inc"

@@ -1,7 +1,8 @@
 // Running a quantizer's elementwise rule over a tensor.
 //
-// The loops are plain code that the compiler vectorises; STAIR_VECTORIZED builds a function for several instruction sets and
-// picks by the machine. All of them round alike and sum in the same order, so they give the same bits.
+// The loops are plain code that the compiler vectorises; STAIR_VECTORIZED builds a function for
+// several instruction sets and picks by the machine. All of them round alike and sum in the same
+// order, so they give the same bits.
 #pragma once
 
 #include <cmath>
@@ -20,13 +21,22 @@
 namespace stair::qat {
 
 // The vocabulary of rules for dual numbers: roundings pass derivatives straight through.
-inline Dual operator+(Dual a, Dual b) { return {a.value + b.value, a.derivative + b.derivative}; }
-inline Dual operator-(Dual a, Dual b) { return {a.value - b.value, a.derivative - b.derivative}; }
-inline Dual operator*(Dual a, Dual b) { return {a.value * b.value, a.derivative * b.value + a.value * b.derivative}; }
-inline Dual operator/(Dual a, Dual b) {
-  return {a.value / b.value, (a.derivative * b.value - a.value * b.derivative) / (b.value * b.value)};
+inline Dual operator+(Dual a, Dual b) {
+  return {a.value + b.value, a.derivative + b.derivative};
 }
-inline Dual round_through(Dual a) { return {std::nearbyint(a.value), a.derivative}; }
+inline Dual operator-(Dual a, Dual b) {
+  return {a.value - b.value, a.derivative - b.derivative};
+}
+inline Dual operator*(Dual a, Dual b) {
+  return {a.value * b.value, a.derivative * b.value + a.value * b.derivative};
+}
+inline Dual operator/(Dual a, Dual b) {
+  return {a.value / b.value,
+          (a.derivative * b.value - a.value * b.derivative) / (b.value * b.value)};
+}
+inline Dual round_through(Dual a) {
+  return {std::nearbyint(a.value), a.derivative};
+}
 // Clamps; the derivative passes strictly between the ends.
 inline Dual clamp_open(Dual a, double low, double high) {
   return a.value <= low ? Dual{low, 0} : a.value >= high ? Dual{high, 0} : a;
@@ -36,7 +46,8 @@ inline Dual clamp_closed(Dual a, double low, double high) {
   return a.value < low ? Dual{low, 0} : a.value > high ? Dual{high, 0} : a;
 }
 
-// A stretch of elements of one channel. gx[i] = gy[i] * dy/dx; returns the sum of gy[i] * dy/dscale in a fixed order of lanes.
+// A stretch of elements of one channel. gx[i] = gy[i] * dy/dx; returns the sum of gy[i] * dy/dscale
+// in a fixed order of lanes.
 struct RuleSpan {
   const float* x;
   const float* gy;
@@ -65,8 +76,9 @@ template <class Rule>
   return total;
 }
 
-// Runs `span` over a tensor in a fixed split. gscale[c] = factor * sum over the channel of gy * dy/dscale.
-void run_rule(double (*span)(const RuleSpan&), const kernels::ChannelLayout& layout, const float* x, const float* gy, const QParams& p,
-              bool relu, float factor, float* gx, float* gscale);
+// Runs `span` over a tensor in a fixed split. gscale[c] = factor * sum over the channel of gy *
+// dy/dscale.
+void run_rule(double (*span)(const RuleSpan&), const kernels::ChannelLayout& layout, const float* x,
+              const float* gy, const QParams& p, bool relu, float factor, float* gx, float* gscale);
 
 }  // namespace stair::qat

@@ -5,24 +5,31 @@
 namespace stair::qat {
 
 void set_bits(QuantizationSpec& spec, int bits) {
-  if (bits < 2 || bits > 8) throw ConfigError(str("quantization: ", bits, " bits, expected 2 to 8"));
+  if (bits < 2 || bits > 8)
+    throw ConfigError(str("quantization: ", bits, " bits, expected 2 to 8"));
   spec.bits = bits;
   spec.qmin = spec.is_signed ? -(1 << (bits - 1)) : 0;
   spec.qmax = spec.is_signed ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
 }
 
 void validate(const QuantizationSpec& spec) {
-  if (spec.bits < 2 || spec.bits > 8) throw ConfigError(str("quantization: ", spec.bits, " bits, expected 2 to 8"));
+  if (spec.bits < 2 || spec.bits > 8)
+    throw ConfigError(str("quantization: ", spec.bits, " bits, expected 2 to 8"));
   const int32_t low = spec.is_signed ? -128 : 0, high = spec.is_signed ? 127 : 255;
-  if (spec.qmin < low || spec.qmax > high || spec.qmin >= spec.qmax || spec.qmin > 0 || spec.qmax < 0)
-    throw ConfigError(str("quantization: range [", spec.qmin, ",", spec.qmax, "] for ", spec.dtype(),
-                          ", expected qmin <= 0 <= qmax, qmin < qmax within [", low, ",", high, "]"));
+  if (spec.qmin < low || spec.qmax > high || spec.qmin >= spec.qmax || spec.qmin > 0 ||
+      spec.qmax < 0)
+    throw ConfigError(str("quantization: range [", spec.qmin, ",", spec.qmax, "] for ",
+                          spec.dtype(), ", expected qmin <= 0 <= qmax, qmin < qmax within [", low,
+                          ",", high, "]"));
   if (spec.symmetric && !spec.is_signed && spec.qmax - spec.qmin < high - low && spec.bits == 8)
-    throw ConfigError("quantization: a reduced u8 range cannot be symmetric", "use s8, or an affine scheme");
+    throw ConfigError("quantization: a reduced u8 range cannot be symmetric",
+                      "use s8, or an affine scheme");
   if (spec.observer != "minmax" && spec.observer != "moving_average_minmax")
-    throw ConfigError(str("quantization: no observer is called '", spec.observer, "'"), "use minmax or moving_average_minmax");
+    throw ConfigError(str("quantization: no observer is called '", spec.observer, "'"),
+                      "use minmax or moving_average_minmax");
   if (!(spec.averaging_constant > 0 && spec.averaging_constant <= 1))
-    throw ConfigError(str("quantization: averaging constant ", spec.averaging_constant, ", expected above 0 and at most 1"));
+    throw ConfigError(str("quantization: averaging constant ", spec.averaging_constant,
+                          ", expected above 0 and at most 1"));
 }
 
 QuantizationSpec activation_spec(int bits) {
@@ -42,7 +49,8 @@ QuantizationSpec weight_spec(int bits) {
 }
 
 std::string describe(const QuantizationSpec& spec) {
-  return str(spec.quantizer, " ", spec.dtype(), " ", spec.bits, " bits ", spec.symmetric ? "symmetric" : "affine", " ",
+  return str(spec.quantizer, " ", spec.dtype(), " ", spec.bits, " bits ",
+             spec.symmetric ? "symmetric" : "affine", " ",
              spec.axis < 0 ? "per tensor" : "per channel");
 }
 

@@ -11,13 +11,14 @@ namespace stair::qat {
 struct QuantizationSpec {
   std::string quantizer = "ste";                   // a file of qat/quantizers
   std::string observer = "moving_average_minmax";  // or minmax
-  int bits = 8;            // 2 to 8
-  bool is_signed = false;  // codes s8 instead of u8
+  int bits = 8;                                    // 2 to 8
+  bool is_signed = false;                          // codes s8 instead of u8
   bool symmetric = false;  // zero point fixed in the middle of the range (0 for s8)
   int axis = -1;           // channels of a scale each; -1: one scale for the tensor
   int32_t qmin = 0;        // codes in use; `set_bits` gives the full range of the bits
   int32_t qmax = 255;
-  double averaging_constant = 0.01;  // moving average: m += c * (batch - m); 1: the current tensor alone
+  double averaging_constant =
+      0.01;  // moving average: m += c * (batch - m); 1: the current tensor alone
 
   DType dtype() const { return is_signed ? DType::s8 : DType::u8; }
   bool operator==(const QuantizationSpec&) const = default;
@@ -26,12 +27,14 @@ struct QuantizationSpec {
 // Sets bits and the full range: [0, 2^b - 1] or [-2^(b-1), 2^(b-1) - 1].
 void set_bits(QuantizationSpec& spec, int bits);
 
-// Throws ConfigError unless 2 <= bits <= 8, qmin < qmax lie in the type and contain 0 (or a zero point), and the names exist.
+// Throws ConfigError unless 2 <= bits <= 8, qmin < qmax lie in the type and contain 0 (or a zero
+// point), and the names exist.
 void validate(const QuantizationSpec& spec);
 
 // u8, affine, per tensor, moving average 0.01: activations of the x86 preset.
 QuantizationSpec activation_spec(int bits = 8);
-// s8, symmetric, one scale an output channel, following the current weight: weights of the x86 preset.
+// s8, symmetric, one scale an output channel, following the current weight: weights of the x86
+// preset.
 QuantizationSpec weight_spec(int bits = 8);
 
 // Prints as "ste u8 8 bits affine per tensor".

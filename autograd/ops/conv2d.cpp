@@ -7,27 +7,41 @@
 namespace stair::autograd {
 namespace {
 
-kernels::ConvShape check(const Variable& x, const Variable& w, const Variable& b, const Conv2dOptions& p) {
+kernels::ConvShape check(const Variable& x, const Variable& w, const Variable& b,
+                         const Conv2dOptions& p) {
   const auto received = [&] {
-    return str("; got x ", x.value(), " [N,H,W,C], w ", w.value(), " [O,KH,KW,I], groups ", p.groups);
+    return str("; got x ", x.value(), " [N,H,W,C], w ", w.value(), " [O,KH,KW,I], groups ",
+               p.groups);
   };
-  if (x.shape().rank() != 4 || w.shape().rank() != 4) throw ShapeError("conv2d: x and w need 4 dimensions" + received());
-  kernels::ConvShape s{.n = x.size(0), .h = x.size(1), .w = x.size(2), .c = x.size(3),
-                       .o = w.size(0), .kh = w.size(1), .kw = w.size(2)};
+  if (x.shape().rank() != 4 || w.shape().rank() != 4)
+    throw ShapeError("conv2d: x and w need 4 dimensions" + received());
+  kernels::ConvShape s{.n = x.size(0),
+                       .h = x.size(1),
+                       .w = x.size(2),
+                       .c = x.size(3),
+                       .o = w.size(0),
+                       .kh = w.size(1),
+                       .kw = w.size(2)};
   s.stride_h = p.stride[0], s.stride_w = p.stride[1];
-  s.pad_top = p.padding[0], s.pad_left = p.padding[1], s.pad_bottom = p.padding[2], s.pad_right = p.padding[3];
+  s.pad_top = p.padding[0], s.pad_left = p.padding[1], s.pad_bottom = p.padding[2],
+  s.pad_right = p.padding[3];
   s.dilation_h = p.dilation[0], s.dilation_w = p.dilation[1];
   s.groups = p.groups;
   if (s.groups < 1 || s.c % s.groups != 0 || s.o % s.groups != 0)
-    throw ShapeError(str("conv2d: groups ", s.groups, " do not divide ", s.c, " input and ", s.o, " output channels") + received());
+    throw ShapeError(str("conv2d: groups ", s.groups, " do not divide ", s.c, " input and ", s.o,
+                         " output channels") +
+                     received());
   if (w.size(3) != s.i()) {
     const bool divides = w.size(3) > 0 && s.c % w.size(3) == 0;
-    throw ShapeError(str("conv2d: w has ", w.size(3), " input channels, expected ", s.i(), " = C / groups") + received(),
-                     divides ? str("groups=", s.c / w.size(3)) : "");
+    throw ShapeError(
+        str("conv2d: w has ", w.size(3), " input channels, expected ", s.i(), " = C / groups") +
+            received(),
+        divides ? str("groups=", s.c / w.size(3)) : "");
   }
   if (s.stride_h < 1 || s.stride_w < 1 || s.dilation_h < 1 || s.dilation_w < 1)
-    throw ShapeError(str("conv2d: stride ", s.stride_h, "x", s.stride_w, ", dilation ", s.dilation_h, "x", s.dilation_w,
-                         ", expected at least 1") + received());
+    throw ShapeError(str("conv2d: stride ", s.stride_h, "x", s.stride_w, ", dilation ",
+                         s.dilation_h, "x", s.dilation_w, ", expected at least 1") +
+                     received());
   for (int64_t pad : p.padding)
     if (pad < 0) throw ShapeError(str("conv2d: padding ", pad, " is negative") + received());
   if (s.oh() < 1 || s.ow() < 1)
@@ -39,10 +53,15 @@ kernels::ConvShape check(const Variable& x, const Variable& w, const Variable& b
   return s;
 }
 
-std::vector<int64_t> list(const auto& values) { return {values.begin(), values.end()}; }
+std::vector<int64_t> list(const auto& values) {
+  return {values.begin(), values.end()};
+}
 
 Attributes attributes(const Conv2dOptions& p) {
-  return {{"stride", list(p.stride)}, {"padding", list(p.padding)}, {"dilation", list(p.dilation)}, {"groups", p.groups}};
+  return {{"stride", list(p.stride)},
+          {"padding", list(p.padding)},
+          {"dilation", list(p.dilation)},
+          {"groups", p.groups}};
 }
 
 Variable apply(std::span<const Variable> in, const Attributes& a) {
@@ -50,7 +69,8 @@ Variable apply(std::span<const Variable> in, const Attributes& a) {
   const auto read = [&](const char* key, auto& to) {
     const auto& from = a.get<std::vector<int64_t>>(key);
     if (from.size() != to.size())
-      throw ConfigError(str("conv2d: attribute '", key, "' has ", from.size(), " values, expected ", to.size()));
+      throw ConfigError(
+          str("conv2d: attribute '", key, "' has ", from.size(), " values, expected ", to.size()));
     std::copy(from.begin(), from.end(), to.begin());
   };
   read("stride", p.stride);
@@ -62,13 +82,16 @@ Variable apply(std::span<const Variable> in, const Attributes& a) {
 
 }  // namespace
 
-Variable conv2d(const Variable& x, const Variable& w, const Variable& b, const Conv2dOptions& options) {
+Variable conv2d(const Variable& x, const Variable& w, const Variable& b,
+                const Conv2dOptions& options) {
   const kernels::ConvShape s = check(x, w, b, options);
   integer_operands("conv2d", x, w);
-  Tensor y = conv_forward(s, x.value(), w.value(), b.defined() ? dequantize(b.value()) : Tensor(), {s.n, s.oh(), s.ow(), s.o});
+  Tensor y = conv_forward(s, x.value(), w.value(), b.defined() ? dequantize(b.value()) : Tensor(),
+                          {s.n, s.oh(), s.ow(), s.o});
   return record(
       "conv2d", {x, w, b}, std::move(y),
-      [s, xv = x.value(), wv = w.value(), wants = std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](
+      [s, xv = x.value(), wv = w.value(),
+       wants = std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](
           const Tensor& gy) { return conv_backward(s, xv, wv, gy, wants[0], wants[1], wants[2]); },
       tracing() ? attributes(options) : Attributes{});
 }

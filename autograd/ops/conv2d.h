@@ -17,10 +17,12 @@ struct Conv2dOptions {
 // y[n,oy,ox,o] = b[o] + sum x[n, oy*sh - top + ky*dh, ox*sw - left + kx*dw, g*I + i] * w[o,ky,kx,i]
 // x [N,H,W,C], w [O,KH,KW,I = C/groups], b [O] or undefined, y [N,OH,OW,O]; f32 or f64.
 //
-// When x and w are quantized (x per tensor u8 or s8; w s8, symmetric, per tensor or per output channel) the forward is the integer
-// kernel of the deployed model, y = fmaf(float(acc), sx * sw[o], b[o]) in f32 (numerics.md), exact; the backward is float on the
-// dequantized tensors. If only one is quantized, it is dequantized first.
-// Gradients: x, w, b. Throws ShapeError, DTypeError.
-Variable conv2d(const Variable& x, const Variable& w, const Variable& b, const Conv2dOptions& options);
+// When x and w are quantized (x per tensor u8 or s8; w s8, symmetric, per tensor or per output
+// channel) the forward is the integer kernel of the deployed model, y = fmaf(float(acc), sx *
+// sw[o], b[o]) in f32 (numerics.md), exact; the backward is float on the dequantized tensors. If
+// only one is quantized, it is dequantized first. Gradients: x, w, b. Throws ShapeError,
+// DTypeError.
+Variable conv2d(const Variable& x, const Variable& w, const Variable& b,
+                const Conv2dOptions& options);
 
 }  // namespace stair::autograd

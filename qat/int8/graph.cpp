@@ -23,8 +23,9 @@ constexpr std::array<OpRule, 8> kOps = {{{"input", 0, false},
 const OpRule& rule_of(const Int8Node& node) {
   for (const OpRule& rule : kOps)
     if (node.op == rule.op) return rule;
-  throw FormatError(str("int8 graph: node '", node.name, "': no operation is called '", node.op, "'"),
-                    "the file may come from a newer version");
+  throw FormatError(
+      str("int8 graph: node '", node.name, "': no operation is called '", node.op, "'"),
+      "the file may come from a newer version");
 }
 
 void check_format(const Int8Node& node) {
@@ -32,17 +33,21 @@ void check_format(const Int8Node& node) {
   if (f.real) return;
   const int32_t low = f.is_signed ? -128 : 0, high = f.is_signed ? 127 : 255;
   if (!(f.scale > 0) || !std::isfinite(f.scale))
-    throw FormatError(str("int8 graph: node '", node.name, "': scale ", f.scale, " is not positive and finite"));
+    throw FormatError(
+        str("int8 graph: node '", node.name, "': scale ", f.scale, " is not positive and finite"));
   if (f.zero_point < low || f.zero_point > high || f.lo < low || f.hi > high || f.lo > f.hi)
-    throw FormatError(str("int8 graph: node '", node.name, "': zero point ", f.zero_point, " or codes [", f.lo, ",", f.hi,
-                          "] outside [", low, ",", high, "]"));
+    throw FormatError(str("int8 graph: node '", node.name, "': zero point ", f.zero_point,
+                          " or codes [", f.lo, ",", f.hi, "] outside [", low, ",", high, "]"));
 }
 
 void check_conv(const Int8Node& node) {
-  const auto fail = [&](const std::string& what) { throw FormatError(str("int8 graph: node '", node.name, "': ", what)); };
+  const auto fail = [&](const std::string& what) {
+    throw FormatError(str("int8 graph: node '", node.name, "': ", what));
+  };
   if (!node.weight.defined() || node.weight.dtype() != DType::s8) fail("conv without s8 weights");
   const bool linear = node.attributes.get<bool>("linear");
-  if (node.weight.shape().rank() != (linear ? 2 : 4)) fail(str("weights ", node.weight, " have the wrong rank"));
+  if (node.weight.shape().rank() != (linear ? 2 : 4))
+    fail(str("weights ", node.weight, " have the wrong rank"));
   const int64_t o = node.weight.size(0);
   const Tensor& scale = node.weight_scale;
   if (!scale.defined() || scale.dtype() != DType::f32 || (scale.numel() != 1 && scale.numel() != o))
@@ -55,7 +60,8 @@ void check_conv(const Int8Node& node) {
   if (linear) return;
   const auto list = [&](const char* key, size_t count, int64_t least) {
     const auto& values = node.attributes.get<std::vector<int64_t>>(key);
-    if (values.size() != count) fail(str("attribute '", key, "' has ", values.size(), " values, expected ", count));
+    if (values.size() != count)
+      fail(str("attribute '", key, "' has ", values.size(), " values, expected ", count));
     for (int64_t v : values)
       if (v < least || v > (1 << 16)) fail(str("attribute '", key, "' is ", v));
   };
@@ -63,30 +69,38 @@ void check_conv(const Int8Node& node) {
   list("dilation", 2, 1);
   list("padding", 4, 0);
   const int64_t groups = node.attributes.get<int64_t>("groups");
-  if (groups < 1 || o % groups != 0) fail(str("groups ", groups, " do not divide ", o, " channels"));
+  if (groups < 1 || o % groups != 0)
+    fail(str("groups ", groups, " do not divide ", o, " channels"));
 }
 
 }  // namespace
 
 void Int8Graph::validate() const {
-  if (nodes.empty() || nodes[0].op != "input") throw FormatError("int8 graph: the first node is no input");
+  if (nodes.empty() || nodes[0].op != "input")
+    throw FormatError("int8 graph: the first node is no input");
   for (size_t i = 0; i < nodes.size(); ++i) {
     const Int8Node& node = nodes[i];
     const OpRule& rule = rule_of(node);
     if (node.inputs.size() != rule.inputs)
-      throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") has ", node.inputs.size(), " inputs, expected ", rule.inputs));
+      throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") has ",
+                            node.inputs.size(), " inputs, expected ", rule.inputs));
     for (int input : node.inputs) {
       if (input < 0 || input >= static_cast<int>(i))
-        throw FormatError(str("int8 graph: node '", node.name, "' reads node ", input, ", which is no earlier node"));
+        throw FormatError(str("int8 graph: node '", node.name, "' reads node ", input,
+                              ", which is no earlier node"));
       const Int8Format& from = nodes[static_cast<size_t>(input)].format;
       if (from.real != (node.op == "quantize"))
-        throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") cannot read ", from.real ? "real numbers" : "codes"));
-      if (rule.keeps_format && (node.format.scale != from.scale || node.format.zero_point != from.zero_point ||
-                                node.format.is_signed != from.is_signed || node.format.real))
-        throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") must keep the format of its input"));
+        throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") cannot read ",
+                              from.real ? "real numbers" : "codes"));
+      if (rule.keeps_format &&
+          (node.format.scale != from.scale || node.format.zero_point != from.zero_point ||
+           node.format.is_signed != from.is_signed || node.format.real))
+        throw FormatError(str("int8 graph: node '", node.name, "' (", node.op,
+                              ") must keep the format of its input"));
     }
     if (node.format.real && node.op != "input" && node.op != "conv")
-      throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") cannot yield real numbers"));
+      throw FormatError(
+          str("int8 graph: node '", node.name, "' (", node.op, ") cannot yield real numbers"));
     check_format(node);
     if (node.op == "conv") check_conv(node);
   }
@@ -100,10 +114,12 @@ std::string to_string(const Int8Graph& graph) {
     for (size_t k = 0; k < node.inputs.size(); ++k) text += str(k ? ", %" : "%", node.inputs[k]);
     text += ')';
     if (node.weight.defined()) text += str(" weight ", node.weight);
-    for (const auto& [key, value] : node.attributes) text += str(' ', key, '=', stair::to_string(value));
+    for (const auto& [key, value] : node.attributes)
+      text += str(' ', key, '=', stair::to_string(value));
     const Int8Format& f = node.format;
     text += f.real ? std::string(" -> f32")
-                   : str(" -> ", f.is_signed ? "s8" : "u8", " scale ", f.scale, " zero_point ", f.zero_point, " codes [", f.lo, ',', f.hi, ']');
+                   : str(" -> ", f.is_signed ? "s8" : "u8", " scale ", f.scale, " zero_point ",
+                         f.zero_point, " codes [", f.lo, ',', f.hi, ']');
     text += str("  # ", node.name, '\n');
   }
   return text;

@@ -1,5 +1,5 @@
-// The deployed network: a list of integer operations. It is self-contained: weights, quantization parameters, how pictures are
-// prepared, and the names of the classes.
+// The deployed network: a list of integer operations. It is self-contained: weights, quantization
+// parameters, how pictures are prepared, and the names of the classes.
 #pragma once
 
 #include <string>
@@ -14,8 +14,8 @@ namespace stair::qat {
 struct Int8Format {
   bool real = false;
   bool is_signed = false;
-  float scale = 1;         // float a step
-  int32_t zero_point = 0;  // steps
+  float scale = 1;           // float a step
+  int32_t zero_point = 0;    // steps
   int32_t lo = 0, hi = 255;  // codes after a fused ReLU or ReLU6
   bool operator==(const Int8Format&) const = default;
 };
@@ -23,13 +23,15 @@ struct Int8Format {
 // Operations, their inputs and attributes (numerics.md has the arithmetic):
 //   input                          f32 [N,H,W,C]
 //   quantize      real -> code
-//   conv          code -> code or real; weight s8 [O,KH,KW,I], weight_scale f32 [1] or [O], bias f32 [O] or undefined;
-//                 stride, padding, dilation, groups; a linear layer is a conv with linear = true on [N,C]
+//   conv          code -> code or real; weight s8 [O,KH,KW,I], weight_scale f32 [1] or [O], bias
+//   f32 [O] or undefined;
+//                 stride, padding, dilation, groups; a linear layer is a conv with linear = true on
+//                 [N,C]
 //   add           code, code -> code
 //   max_pool      code -> code, the same format; kernel, stride, padding
-//   avg_pool      code -> code; kernel, stride, padding, count_include_pad; an empty kernel is the whole picture
-//   pad_channels  code -> code, the same format; before, after
-//   flatten       code -> code, the same format
+//   avg_pool      code -> code; kernel, stride, padding, count_include_pad; an empty kernel is the
+//   whole picture pad_channels  code -> code, the same format; before, after flatten       code ->
+//   code, the same format
 struct Int8Node {
   std::string op;
   std::string name;
@@ -40,13 +42,16 @@ struct Int8Node {
 };
 
 struct Int8Graph {
-  std::vector<Int8Node> nodes;  // in order of execution; the first is the input, the last the output
+  std::vector<Int8Node>
+      nodes;  // in order of execution; the first is the input, the last the output
   std::vector<std::string> class_names;
-  // Free-form facts that travel with the file: model, preprocessing (resize, crop, mean, std), training figures.
+  // Free-form facts that travel with the file: model, preprocessing (resize, crop, mean, std),
+  // training figures.
   Attributes metadata;
 
-  // Throws FormatError naming the node: unknown operation, an input that is not an earlier node, shapes of weights and scales that
-  // do not fit, a scale that is not positive and finite, zero points or limits outside the type.
+  // Throws FormatError naming the node: unknown operation, an input that is not an earlier node,
+  // shapes of weights and scales that do not fit, a scale that is not positive and finite, zero
+  // points or limits outside the type.
   void validate() const;
 };
 

@@ -22,32 +22,40 @@ Shape conv_shape(const Int8Node& node, const Shape& x) {
   const List& pad = node.attributes.get<List>("padding");
   const List& dilation = node.attributes.get<List>("dilation");
   const int64_t h = (x[1] + pad[0] + pad[2] - dilation[0] * (w.size(1) - 1) - 1) / stride[0] + 1;
-  const int64_t width = (x[2] + pad[1] + pad[3] - dilation[1] * (w.size(2) - 1) - 1) / stride[1] + 1;
+  const int64_t width =
+      (x[2] + pad[1] + pad[3] - dilation[1] * (w.size(2) - 1) - 1) / stride[1] + 1;
   if (h < 1 || width < 1) wrong("a picture at least as large as the window");
   return {x[0], h, width, w.size(0)};
 }
 
 Shape pool_shape(const Int8Node& node, const Shape& x) {
-  if (x.rank() != 4) throw ShapeError(str("int8 graph: node '", node.name, "' got ", x, ", expected [N,H,W,C]"));
+  if (x.rank() != 4)
+    throw ShapeError(str("int8 graph: node '", node.name, "' got ", x, ", expected [N,H,W,C]"));
   const List& kernel = node.attributes.get<List>("kernel");
   if (kernel.empty()) return {x[0], 1, 1, x[3]};
   const List& stride = node.attributes.get<List>("stride");
   const List& pad = node.attributes.get<List>("padding");
-  const int64_t h = (x[1] + pad[0] + pad[2] - kernel[0]) / stride[0] + 1, w = (x[2] + pad[1] + pad[3] - kernel[1]) / stride[1] + 1;
-  if (h < 1 || w < 1) throw ShapeError(str("int8 graph: node '", node.name, "' got ", x, ", smaller than the window"));
+  const int64_t h = (x[1] + pad[0] + pad[2] - kernel[0]) / stride[0] + 1,
+                w = (x[2] + pad[1] + pad[3] - kernel[1]) / stride[1] + 1;
+  if (h < 1 || w < 1)
+    throw ShapeError(
+        str("int8 graph: node '", node.name, "' got ", x, ", smaller than the window"));
   return {x[0], h, w, x[3]};
 }
 
-Shape shape_of(const Int8Graph& graph, const Int8Node& node, const std::vector<Shape>& shapes, const Shape& input) {
+Shape shape_of(const Int8Graph& graph, const Int8Node& node, const std::vector<Shape>& shapes,
+               const Shape& input) {
   if (node.op == "input") return input;
   const Shape& x = shapes[static_cast<size_t>(node.inputs[0])];
   if (node.op == "conv") return conv_shape(node, x);
   if (node.op == "max_pool" || node.op == "avg_pool") return pool_shape(node, x);
   if (node.op == "flatten") return {x[0], x[0] == 0 ? 0 : x.numel() / x[0]};
   if (node.op == "pad_channels")
-    return {x[0], x[1], x[2], x[3] + node.attributes.get<int64_t>("before") + node.attributes.get<int64_t>("after")};
+    return {x[0], x[1], x[2],
+            x[3] + node.attributes.get<int64_t>("before") + node.attributes.get<int64_t>("after")};
   if (node.op == "add" && shapes[static_cast<size_t>(node.inputs[1])] != x)
-    throw ShapeError(str("int8 graph: node '", node.name, "' adds ", x, " and ", shapes[static_cast<size_t>(node.inputs[1])], " (",
+    throw ShapeError(str("int8 graph: node '", node.name, "' adds ", x, " and ",
+                         shapes[static_cast<size_t>(node.inputs[1])], " (",
                          graph.nodes[static_cast<size_t>(node.inputs[1])].name, ")"));
   return x;
 }
@@ -56,11 +64,13 @@ Shape shape_of(const Int8Graph& graph, const Int8Node& node, const std::vector<S
 std::vector<List> users(const Int8Graph& graph) {
   std::vector<List> result(graph.nodes.size());
   for (size_t i = 0; i < graph.nodes.size(); ++i)
-    for (int input : graph.nodes[i].inputs) result[static_cast<size_t>(input)].push_back(static_cast<int64_t>(i));
+    for (int input : graph.nodes[i].inputs)
+      result[static_cast<size_t>(input)].push_back(static_cast<int64_t>(i));
   return result;
 }
 
-// An add is fused into the later of its two inputs when that is a convolution that nothing else reads.
+// An add is fused into the later of its two inputs when that is a convolution that nothing else
+// reads.
 std::vector<Int8Step> make_steps(const Int8Graph& graph, bool fuse_residual) {
   const std::vector<List> readers = users(graph);
   std::vector<int> fused_into(graph.nodes.size(), -1);  // by convolution: its add
@@ -69,7 +79,8 @@ std::vector<Int8Step> make_steps(const Int8Graph& graph, bool fuse_residual) {
       const Int8Node& node = graph.nodes[i];
       if (node.op != "add" || node.inputs[0] == node.inputs[1]) continue;
       const int last = std::max(node.inputs[0], node.inputs[1]);
-      if (graph.nodes[static_cast<size_t>(last)].op == "conv" && readers[static_cast<size_t>(last)].size() == 1)
+      if (graph.nodes[static_cast<size_t>(last)].op == "conv" &&
+          readers[static_cast<size_t>(last)].size() == 1)
         fused_into[static_cast<size_t>(last)] = static_cast<int>(i);
     }
   std::vector<Int8Step> steps;
@@ -77,7 +88,8 @@ std::vector<Int8Step> make_steps(const Int8Graph& graph, bool fuse_residual) {
     const Int8Node& node = graph.nodes[i];
     const int index = static_cast<int>(i);
     if (node.op == "input" || node.op == "flatten") continue;
-    if (node.op == "add" && (fused_into[static_cast<size_t>(node.inputs[0])] == index || fused_into[static_cast<size_t>(node.inputs[1])] == index))
+    if (node.op == "add" && (fused_into[static_cast<size_t>(node.inputs[0])] == index ||
+                             fused_into[static_cast<size_t>(node.inputs[1])] == index))
       continue;
     Int8Step step{index, index};
     if (const int add = fused_into[i]; add >= 0) {
@@ -96,9 +108,11 @@ struct Lifetime {
   int first, last;  // steps
 };
 
-// First fit, largest buffers first: each goes to the lowest place that no buffer alive at the same time takes.
+// First fit, largest buffers first: each goes to the lowest place that no buffer alive at the same
+// time takes.
 size_t place(std::vector<Lifetime>& lives, std::vector<size_t>& offsets) {
-  std::stable_sort(lives.begin(), lives.end(), [](const Lifetime& a, const Lifetime& b) { return a.bytes > b.bytes; });
+  std::stable_sort(lives.begin(), lives.end(),
+                   [](const Lifetime& a, const Lifetime& b) { return a.bytes > b.bytes; });
   size_t total = 0;
   std::vector<const Lifetime*> placed;
   for (const Lifetime& life : lives) {
@@ -125,12 +139,14 @@ size_t place(std::vector<Lifetime>& lives, std::vector<size_t>& offsets) {
 
 Int8Plan make_plan(const Int8Graph& graph, const Shape& input, bool fuse_residual, bool keep_all) {
   Int8Plan plan;
-  for (const Int8Node& node : graph.nodes) plan.shapes.push_back(shape_of(graph, node, plan.shapes, input));
+  for (const Int8Node& node : graph.nodes)
+    plan.shapes.push_back(shape_of(graph, node, plan.shapes, input));
   plan.steps = make_steps(graph, fuse_residual);
 
   // A flatten is its input under another shape.
   const auto storage = [&](int node) {
-    while (graph.nodes[static_cast<size_t>(node)].op == "flatten") node = graph.nodes[static_cast<size_t>(node)].inputs[0];
+    while (graph.nodes[static_cast<size_t>(node)].op == "flatten")
+      node = graph.nodes[static_cast<size_t>(node)].inputs[0];
     return node;
   };
   const int end = static_cast<int>(plan.steps.size());
@@ -143,7 +159,8 @@ Int8Plan make_plan(const Int8Graph& graph, const Shape& input, bool fuse_residua
     const Int8Step& step = plan.steps[static_cast<size_t>(s)];
     const size_t out = static_cast<size_t>(step.output);
     const size_t element = graph.nodes[out].format.real ? 4 : 1;
-    const size_t bytes = (static_cast<size_t>(plan.shapes[out].numel()) * element + kReadSlack + 63) / 64 * 64;
+    const size_t bytes =
+        (static_cast<size_t>(plan.shapes[out].numel()) * element + kReadSlack + 63) / 64 * 64;
     by_node[out] = {step.output, bytes, keep_all ? 0 : s, keep_all ? end : s};
     for (int node : graph.nodes[static_cast<size_t>(step.node)].inputs) read(node, s);
     if (step.residual >= 0) read(step.residual, s);
@@ -158,7 +175,8 @@ Int8Plan make_plan(const Int8Graph& graph, const Shape& input, bool fuse_residua
     }
   plan.offsets.assign(graph.nodes.size(), 0);
   plan.bytes = place(lives, plan.offsets);
-  for (size_t i = 0; i < graph.nodes.size(); ++i) plan.offsets[i] = plan.offsets[static_cast<size_t>(storage(static_cast<int>(i)))];
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    plan.offsets[i] = plan.offsets[static_cast<size_t>(storage(static_cast<int>(i)))];
   return plan;
 }
 

@@ -1,4 +1,5 @@
-// What an Int8Session does for one input shape: the steps, the shape of every value and its place in one block of memory.
+// What an Int8Session does for one input shape: the steps, the shape of every value and its place
+// in one block of memory.
 #pragma once
 
 #include <string>
@@ -8,7 +9,8 @@
 
 namespace stair::qat {
 
-// One kernel call. A convolution that takes an add with it has `residual` >= 0 and writes the add's value.
+// One kernel call. A convolution that takes an add with it has `residual` >= 0 and writes the add's
+// value.
 struct Int8Step {
   int node;           // index in the graph
   int output;         // node whose value is written: node itself, or the fused add
@@ -17,9 +19,9 @@ struct Int8Step {
 
 struct Int8Plan {
   std::vector<Int8Step> steps;
-  std::vector<Shape> shapes;          // by node
-  std::vector<size_t> offsets;        // by node, into the block; nodes that are views have their input's
-  size_t bytes = 0;                   // of the block
+  std::vector<Shape> shapes;    // by node
+  std::vector<size_t> offsets;  // by node, into the block; nodes that are views have their input's
+  size_t bytes = 0;             // of the block
   size_t bytes_without_reuse = 0;
 };
 

@@ -15,12 +15,15 @@ namespace {
 
 using List = std::vector<int64_t>;
 
-kernels::Requant requant_to(const Int8Format& f) { return {1.0F / f.scale, f.zero_point, f.lo, f.hi, f.is_signed}; }
+kernels::Requant requant_to(const Int8Format& f) {
+  return {1.0F / f.scale, f.zero_point, f.lo, f.hi, f.is_signed};
+}
 
 kernels::ConvShape conv_shape(const Int8Node& node, const Shape& x) {
   const Tensor& w = node.weight;
   if (node.attributes.get<bool>("linear")) return {.n = x[0], .c = x[1], .o = w.size(0)};
-  kernels::ConvShape s{.n = x[0], .h = x[1], .w = x[2], .c = x[3], .o = w.size(0), .kh = w.size(1), .kw = w.size(2)};
+  kernels::ConvShape s{
+      .n = x[0], .h = x[1], .w = x[2], .c = x[3], .o = w.size(0), .kh = w.size(1), .kw = w.size(2)};
   const List& stride = node.attributes.get<List>("stride");
   const List& pad = node.attributes.get<List>("padding");
   const List& dilation = node.attributes.get<List>("dilation");
@@ -43,7 +46,8 @@ kernels::PoolShape pool_shape(const Int8Node& node, const Shape& x) {
   s.kh = kernel[0], s.kw = kernel[1];
   s.stride_h = stride[0], s.stride_w = stride[1];
   s.pad_top = pad[0], s.pad_left = pad[1], s.pad_bottom = pad[2], s.pad_right = pad[3];
-  if (node.attributes.has("count_include_pad")) s.count_include_pad = node.attributes.get<bool>("count_include_pad");
+  if (node.attributes.has("count_include_pad"))
+    s.count_include_pad = node.attributes.get<bool>("count_include_pad");
   return s;
 }
 
@@ -51,7 +55,8 @@ kernels::PoolShape pool_shape(const Int8Node& node, const Shape& x) {
 struct ConvConstants {
   std::vector<float> multiplier;
   kernels::ConvInt8::Args args;
-  std::map<std::vector<int64_t>, kernels::PackedConvInt8> packed;  // by shape: another shape may want another kernel
+  std::map<std::vector<int64_t>, kernels::PackedConvInt8>
+      packed;  // by shape: another shape may want another kernel
 };
 
 }  // namespace
@@ -67,7 +72,8 @@ struct Int8Session::Impl {
 
   const Int8Node& node(int i) const { return graph.nodes[static_cast<size_t>(i)]; }
   std::byte* value(int i) const {
-    return i == 0 ? const_cast<std::byte*>(input) : block.get() + plan.offsets[static_cast<size_t>(i)];
+    return i == 0 ? const_cast<std::byte*>(input)
+                  : block.get() + plan.offsets[static_cast<size_t>(i)];
   }
   const Shape& shape(int i) const { return plan.shapes[static_cast<size_t>(i)]; }
   kernels::CodeInput codes(int i) const {
@@ -89,7 +95,8 @@ void Int8Session::Impl::prepare_conv(size_t i) {
   const int64_t o = n.weight.size(0);
   const float* ws = n.weight_scale.data<float>();
   QParams xp{{x.scale}, {x.zero_point}, -1, 0, 255};
-  QParams wp{{ws, ws + n.weight_scale.numel()}, {}, n.weight_scale.numel() == o ? 0 : -1, -128, 127};
+  QParams wp{
+      {ws, ws + n.weight_scale.numel()}, {}, n.weight_scale.numel() == o ? 0 : -1, -128, 127};
   c.multiplier = autograd::conv_multiplier(xp, wp, o);
   c.args.w = n.weight.data<int8_t>();
   c.args.x_signed = x.is_signed;
@@ -115,8 +122,8 @@ void Int8Session::Impl::run_conv(const Int8Step& step) {
   args.y = value(step.output);
   if (step.residual >= 0) {
     const Int8Format& other = node(step.residual).format;
-    args.residual = {value(step.residual), other.is_signed, other.scale, other.zero_point, n.format.scale,
-                     requant_to(node(step.output).format)};
+    args.residual = {value(step.residual), other.is_signed, other.scale,
+                     other.zero_point,     n.format.scale,  requant_to(node(step.output).format)};
   }
   const std::vector<int64_t> key = {args.s.n, args.s.h, args.s.w};
   auto found = c.packed.find(key);
@@ -131,25 +138,39 @@ void Int8Session::Impl::run_step(const Int8Step& step) {
   if (n.op == "conv") {
     run_conv(step);
   } else if (n.op == "quantize") {
-    kernels::run<kernels::Quantize<float>>({{1, 1, shape(in).numel()}, reinterpret_cast<const float*>(value(in)), &f.scale,
-                                            &f.zero_point, f.lo, f.hi, false, f.is_signed ? DType::s8 : DType::u8, value(step.node), nullptr});
+    kernels::run<kernels::Quantize<float>>({{1, 1, shape(in).numel()},
+                                            reinterpret_cast<const float*>(value(in)),
+                                            &f.scale,
+                                            &f.zero_point,
+                                            f.lo,
+                                            f.hi,
+                                            false,
+                                            f.is_signed ? DType::s8 : DType::u8,
+                                            value(step.node),
+                                            nullptr});
   } else if (n.op == "add") {
-    kernels::run<kernels::AddInt8>({shape(in).numel(), codes(in), codes(n.inputs[1]), requant_to(f), value(step.node)});
+    kernels::run<kernels::AddInt8>(
+        {shape(in).numel(), codes(in), codes(n.inputs[1]), requant_to(f), value(step.node)});
   } else if (n.op == "avg_pool") {
-    kernels::run<kernels::AvgPoolInt8>({pool_shape(n, shape(in)), codes(in), requant_to(f), value(step.node)});
+    kernels::run<kernels::AvgPoolInt8>(
+        {pool_shape(n, shape(in)), codes(in), requant_to(f), value(step.node)});
   } else if (n.op == "max_pool" && f.is_signed) {
-    kernels::run<kernels::MaxPool<int8_t>>({pool_shape(n, shape(in)), reinterpret_cast<const int8_t*>(value(in)),
+    kernels::run<kernels::MaxPool<int8_t>>({pool_shape(n, shape(in)),
+                                            reinterpret_cast<const int8_t*>(value(in)),
                                             reinterpret_cast<int8_t*>(value(step.node)), nullptr});
   } else if (n.op == "max_pool") {
-    kernels::run<kernels::MaxPool<uint8_t>>({pool_shape(n, shape(in)), reinterpret_cast<const uint8_t*>(value(in)),
-                                             reinterpret_cast<uint8_t*>(value(step.node)), nullptr});
+    kernels::run<kernels::MaxPool<uint8_t>>(
+        {pool_shape(n, shape(in)), reinterpret_cast<const uint8_t*>(value(in)),
+         reinterpret_cast<uint8_t*>(value(step.node)), nullptr});
   } else {  // pad_channels
-    const int64_t channels = shape(in)[3], wide = shape(step.node)[3], before = n.attributes.get<int64_t>("before");
+    const int64_t channels = shape(in)[3], wide = shape(step.node)[3],
+                  before = n.attributes.get<int64_t>("before");
     const std::byte* from = value(in);
     std::byte* to = value(step.node);
     parallel_for(shape(in).numel() / channels, 4096, [&](int64_t begin, int64_t end) {
       std::memset(to + begin * wide, f.zero_point, static_cast<size_t>((end - begin) * wide));
-      for (int64_t i = begin; i < end; ++i) std::memcpy(to + i * wide + before, from + i * channels, static_cast<size_t>(channels));
+      for (int64_t i = begin; i < end; ++i)
+        std::memcpy(to + i * wide + before, from + i * channels, static_cast<size_t>(channels));
     });
   }
 }
@@ -162,7 +183,8 @@ void Int8Session::Impl::run(const Tensor& x, bool keep_all) {
   for (const Int8Step& step : plan.steps) run_step(step);
 }
 
-Int8Session::Int8Session(Int8Graph graph, const SessionOptions& options) : impl_(std::make_unique<Impl>()) {
+Int8Session::Int8Session(Int8Graph graph, const SessionOptions& options)
+    : impl_(std::make_unique<Impl>()) {
   graph.validate();
   impl_->graph = std::move(graph);
   impl_->options = options;
@@ -177,11 +199,13 @@ Int8Session::Int8Session(Int8Session&&) noexcept = default;
 Tensor Int8Session::run(const Tensor& x) {
   const int last = static_cast<int>(impl_->graph.nodes.size()) - 1;
   if (x.defined() && x.shape().rank() == 4 && x.size(0) == 0) {
-    return Tensor::empty(make_plan(impl_->graph, x.shape(), false, false).shapes.back(), DType::f32);
+    return Tensor::empty(make_plan(impl_->graph, x.shape(), false, false).shapes.back(),
+                         DType::f32);
   }
   impl_->run(x, false);
   Tensor y = Tensor::empty(impl_->shape(last), DType::f32);
-  if (!impl_->node(last).format.real) throw ConfigError("int8 graph: the last node yields codes, expected real numbers");
+  if (!impl_->node(last).format.real)
+    throw ConfigError("int8 graph: the last node yields codes, expected real numbers");
   std::memcpy(y.raw(), impl_->value(last), y.bytes());
   return y;
 }
@@ -192,15 +216,23 @@ Tensor Int8Session::node_value(const Tensor& x, const std::string& name) {
     if (n.name != name) continue;
     impl_->run(x, true);
     const Int8Format& f = n.format;
-    Tensor y = Tensor::empty(impl_->plan.shapes[i], f.real ? DType::f32 : f.is_signed ? DType::s8 : DType::u8);
+    Tensor y = Tensor::empty(impl_->plan.shapes[i], f.real        ? DType::f32
+                                                    : f.is_signed ? DType::s8
+                                                                  : DType::u8);
     std::memcpy(y.raw(), impl_->value(static_cast<int>(i)), y.bytes());
     return f.real ? y : y.with_qparams({{f.scale}, {f.zero_point}, -1, f.lo, f.hi});
   }
   throw ConfigError(str("int8 graph: no node is called '", name, "'"));
 }
 
-const Int8Graph& Int8Session::graph() const { return impl_->graph; }
-size_t Int8Session::planned_bytes() const { return impl_->plan.bytes; }
-size_t Int8Session::unplanned_bytes() const { return impl_->plan.bytes_without_reuse; }
+const Int8Graph& Int8Session::graph() const {
+  return impl_->graph;
+}
+size_t Int8Session::planned_bytes() const {
+  return impl_->plan.bytes;
+}
+size_t Int8Session::unplanned_bytes() const {
+  return impl_->plan.bytes_without_reuse;
+}
 
 }  // namespace stair::qat

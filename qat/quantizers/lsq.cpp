@@ -4,10 +4,10 @@
 //   y = rne(clamp(v, n, p)) * s
 //   dy/dx = 1 where n < v < p, else 0
 //   dy/ds = n where v <= n; p where v >= p; rne(v) - v otherwise; times 1 / sqrt(N * p)
-//   N = elements a scale stands for: of a weight all of its channel, of an activation those of one sample
-//   s0 = 2 * mean(|x|) / sqrt(p), from the first weights or the first batch
-#include "autograd/ops/quantize.h"
+//   N = elements a scale stands for: of a weight all of its channel, of an activation those of one
+//   sample s0 = 2 * mean(|x|) / sqrt(p), from the first weights or the first batch
 #include "autograd/dequantize.h"
+#include "autograd/ops/quantize.h"
 #include "qat/rule.h"
 
 namespace stair::qat {
@@ -22,18 +22,23 @@ struct Rule {
   }
 };
 
-STAIR_VECTORIZED double span(const RuleSpan& s) { return rule_span<Rule>(s); }
+STAIR_VECTORIZED double span(const RuleSpan& s) {
+  return rule_span<Rule>(s);
+}
 
 Dual forward(const RuleSample& a, double dx, double dscale) {
   const Dual x{a.x, dx}, scale{a.scale, dscale};
   return round_through(clamp_open(x / scale, a.qmin, a.qmax)) * scale;
 }
 
-RuleGradient backward(const RuleSample& a) { return Rule::backward(a); }
+RuleGradient backward(const RuleSample& a) {
+  return Rule::backward(a);
+}
 
 class Lsq final : public Quantizer {
  public:
-  Lsq(const QuantizationSpec& spec, int64_t channels, Activation activation) : Quantizer(spec, channels, activation) {
+  Lsq(const QuantizationSpec& spec, int64_t channels, Activation activation)
+      : Quantizer(spec, channels, activation) {
     scale_ = register_parameter("scale", Tensor::full<float>({channels}, 1.0F));
     zero_point_ = register_buffer("zero_point", Tensor::full<int32_t>({channels}, 0));
     initialised_ = register_buffer("initialised", Tensor::full<uint8_t>({1}, 0));
@@ -46,7 +51,8 @@ class Lsq final : public Quantizer {
       throw ConfigError("quantizer lsq: no batch was seen yet, so there is no scale",
                         "run a batch in training mode with the observers on first");
     const size_t channels = static_cast<size_t>(scale_.value().numel());
-    QParams p{std::vector<float>(channels), std::vector<int32_t>(channels), spec().axis, spec().qmin, spec().qmax};
+    QParams p{std::vector<float>(channels), std::vector<int32_t>(channels), spec().axis,
+              spec().qmin, spec().qmax};
     for (size_t c = 0; c < channels; ++c) {
       p.scale[c] = std::max(scale_.value().data<float>()[c], kMinScale);
       p.zero_point[c] = zero_point_.value().data<int32_t>()[c];
@@ -68,7 +74,8 @@ class Lsq final : public Quantizer {
       zero_point_.value().data<int32_t>()[c] = zero;
       const double p = spec().qmax - zero;
       const double mean = mean_magnitude(x.data<float>(), layout, c);
-      scale_.value().data<float>()[c] = std::max(static_cast<float>(2 * mean / std::sqrt(p)), kMinScale);
+      scale_.value().data<float>()[c] =
+          std::max(static_cast<float>(2 * mean / std::sqrt(p)), kMinScale);
     }
     initialised_.value().data<uint8_t>()[0] = 1;
   }
@@ -92,21 +99,25 @@ class Lsq final : public Quantizer {
     }
     const bool is_weight = spec().axis >= 0;
     const int64_t samples = is_weight || x.shape().rank() < 2 ? 1 : x.size(0);
-    const double elements = static_cast<double>(x.value().numel()) / static_cast<double>(samples) / static_cast<double>(p.scale.size());
-    const float factor = static_cast<float>(1 / std::sqrt(std::max(elements, 1.0) * (p.qmax - p.zero_point[0])));
-    return autograd::record("lsq", {x, scale_}, q, [xv = x.value(), p, relu, factor](const Tensor& gy) {
-      Tensor gx = Tensor::empty(xv.shape(), DType::f32);
-      Tensor gs = Tensor::empty({static_cast<int64_t>(p.scale.size())}, DType::f32);
-      run_rule(span, autograd::channel_layout(xv.shape(), p.axis), xv.data<float>(), gy.data<float>(), p, relu, factor,
-               gx.data<float>(), gs.data<float>());
-      return std::vector<Tensor>{gx, gs};
-    });
+    const double elements = static_cast<double>(x.value().numel()) / static_cast<double>(samples) /
+                            static_cast<double>(p.scale.size());
+    const float factor =
+        static_cast<float>(1 / std::sqrt(std::max(elements, 1.0) * (p.qmax - p.zero_point[0])));
+    return autograd::record(
+        "lsq", {x, scale_}, q, [xv = x.value(), p, relu, factor](const Tensor& gy) {
+          Tensor gx = Tensor::empty(xv.shape(), DType::f32);
+          Tensor gs = Tensor::empty({static_cast<int64_t>(p.scale.size())}, DType::f32);
+          run_rule(span, autograd::channel_layout(xv.shape(), p.axis), xv.data<float>(),
+                   gy.data<float>(), p, relu, factor, gx.data<float>(), gs.data<float>());
+          return std::vector<Tensor>{gx, gs};
+        });
   }
 
   Variable scale_, zero_point_, initialised_;
 };
 
-std::shared_ptr<Quantizer> make(const QuantizationSpec& spec, int64_t channels, Activation activation) {
+std::shared_ptr<Quantizer> make(const QuantizationSpec& spec, int64_t channels,
+                                Activation activation) {
   return std::make_shared<Lsq>(spec, channels, activation);
 }
 
@@ -114,7 +125,8 @@ std::shared_ptr<Quantizer> make(const QuantizationSpec& spec, int64_t channels, 
 
 const QuantizerDef quantizer_lsq{
     "lsq",
-    "Esser et al., arXiv:1902.08153, equations 1 to 4; ours: N of a weight is one channel's elements when scales are per channel, and an "
+    "Esser et al., arXiv:1902.08153, equations 1 to 4; ours: N of a weight is one channel's "
+    "elements when scales are per channel, and an "
     "activation with negative values gets a zero point in the middle of the unsigned range",
     "scale f32 [channels], float a step",
     make,

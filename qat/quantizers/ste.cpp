@@ -29,19 +29,17 @@ class Ste final : public Quantizer {
   }
 };
 
-std::shared_ptr<Quantizer> make(const QuantizationSpec& spec, int64_t channels, Activation activation) {
+std::shared_ptr<Quantizer> make(const QuantizationSpec& spec, int64_t channels,
+                                Activation activation) {
   return std::make_shared<Ste>(spec, channels, activation);
 }
 
 }  // namespace
 
 const QuantizerDef quantizer_ste{
-    "ste",
-    "Jacob et al., arXiv:1712.05877; the mask is on the rounded code, as in PyTorch",
-    "none",
-    make,
-    forward,
-    backward,
+    "ste",   "Jacob et al., arXiv:1712.05877; the mask is on the rounded code, as in PyTorch",
+    "none",  make,
+    forward, backward,
 };
 
 }  // namespace stair::qat
