@@ -39,7 +39,7 @@ struct Unary {
   static constexpr const char* kName = STAIR_KERNEL_NAME("unary");
 };
 
-// gx = gy * f'(x)
+// gx = gy * f'(x), 0 where f'(x) is 0 whatever gy
 template <class T>
 struct UnaryBackward {
   struct Args {

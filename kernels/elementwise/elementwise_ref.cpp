@@ -79,8 +79,10 @@ void unary(const typename Unary<T>::Args& a) {
 
 template <class T>
 void unary_backward(const typename UnaryBackward<T>::Args& a) {
-  for (int64_t i = 0; i < a.n; ++i)
-    a.gx[i] = static_cast<T>(a.gy[i] * derivative(a.fn, a.x[i], a.alpha, a.beta));
+  for (int64_t i = 0; i < a.n; ++i) {
+    const double slope = derivative(a.fn, a.x[i], a.alpha, a.beta);
+    a.gx[i] = slope == 0 ? T(0) : static_cast<T>(a.gy[i] * slope);
+  }
 }
 
 template <class T>

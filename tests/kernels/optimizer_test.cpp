@@ -136,7 +136,7 @@ TEST(Adam, DecoupledDecayShrinksTheParameterOnly) {
 
 TEST(OptimizerExact, StepsAgreeWithTheReference) {
   test::for_each_isa([] {
-    for (int64_t n : {0, 1, 7, 16, 19, 100, 40003}) {
+    for (int64_t n : {0, 1, 7, 16, 19, 100, 17003}) {
       const auto seed = static_cast<uint64_t>(n);
       for (const auto& a : kSgd) {
         const State got = run_sgd(a, n, seed);
@@ -155,8 +155,8 @@ TEST(OptimizerExact, StepsAgreeWithTheReference) {
 TEST(Optimizer, ResultsDoNotDependOnThreads) {
   test::for_each_isa([] {
     test::expect_same_for_any_thread_count([] {
-      State s = run_sgd(kSgd[2], 200001, 1);
-      const State t = run_adam(kAdam[2], 200001, 1);
+      State s = run_sgd(kSgd[2], 40001, 1);
+      const State t = run_adam(kAdam[2], 40001, 1);
       s.p.insert(s.p.end(), t.p.begin(), t.p.end());
       return s.p;
     });

@@ -1,0 +1,19 @@
+#include "core/parallel.h"
+#include "kernels/elementwise/elementwise.h"
+
+namespace stair::kernels {
+namespace {
+
+#include "kernels/elementwise/elementwise_simd.inc"
+#include "kernels/simd/exp_f32.inc"
+
+}  // namespace
+
+void register_elementwise_avx512(Registry& r) {
+  r.add(Unary<float>::kName, "unary_f32_avx512", Isa::avx512, &kUnary);
+  r.add(UnaryBackward<float>::kName, "unary_backward_f32_avx512", Isa::avx512, &kUnaryBackward);
+  r.add(Binary<float>::kName, "binary_f32_avx512", Isa::avx512, &kBinary);
+  r.add(Axpy<float>::kName, "axpy_f32_avx512", Isa::avx512, &kAxpy);
+}
+
+}  // namespace stair::kernels
