@@ -5,8 +5,6 @@ namespace stair::kernels {
 namespace {
 
 #include "kernels/elementwise/elementwise_simd.inc"
-#include "kernels/simd/exp_f32.inc"
-
 }  // namespace
 
 void register_elementwise_avx512(Registry& r) {

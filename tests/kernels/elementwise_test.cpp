@@ -91,30 +91,29 @@ TEST(Elementwise, DoubleGradientsMatchDifferenceQuotients) {
 }
 
 TEST(Elementwise, FloatFunctionsAgreeWithDouble) {
-  test::for_each_isa([] {
-    Random random(1);
-    for (UnaryFn fn : kFunctions)
-      for (int64_t n : {0, 1, 7, 15, 16, 17, 33, 100, 1003, 70001}) {
-        SCOPED_TRACE(static_cast<int>(fn));
-        const std::vector<float> x = inputs(random, n), gy = test::random_normal(random, n);
-        const std::vector<double> xd = test::widened(x), gyd = test::widened(gy);
-        std::vector<double> yd(xd.size()), gxd(xd.size());
-        const float alpha = -0.375F, beta = 0.75F;
+  Random random(1);
+  const float alpha = -0.375F, beta = 0.75F;
+  for (UnaryFn fn : kFunctions)
+    for (int64_t n : {0, 1, 7, 15, 16, 17, 33, 100, 1003, 33001}) {
+      SCOPED_TRACE(static_cast<int>(fn));
+      const std::vector<float> x = inputs(random, n), gy = test::random_normal(random, n);
+      const std::vector<double> xd = test::widened(x), gyd = test::widened(gy);
+      std::vector<double> yd(xd.size()), gxd(xd.size());
+      run<Unary<double>>({fn, n, xd.data(), yd.data(), alpha, beta});
+      run<UnaryBackward<double>>({fn, n, xd.data(), gyd.data(), gxd.data(), alpha, beta});
+      test::for_each_isa([&] {
         Guarded<float> y(n), gx(n);
         run<Unary<float>>({fn, n, x.data(), y.data(), alpha, beta});
-        run<Unary<double>>({fn, n, xd.data(), yd.data(), alpha, beta});
         test::expect_close(y.values(), yd);
         run<UnaryBackward<float>>({fn, n, x.data(), gy.data(), gx.data(), alpha, beta});
-        run<UnaryBackward<double>>({fn, n, xd.data(), gyd.data(), gxd.data(), alpha, beta});
         for (int64_t i = 0; i < n; ++i) {
-          const double expected = gxd[static_cast<size_t>(i)],
-                       size = std::abs(gy[static_cast<size_t>(i)]);
-          ASSERT_LE(std::abs(gx[i] - expected), 1e-5 * std::max(std::abs(expected), size))
-              << "x = " << x[static_cast<size_t>(i)];
+          const auto at = static_cast<size_t>(i);
+          const double size = std::max<double>(std::abs(gxd[at]), std::abs(gy[at]));
+          ASSERT_LE(std::abs(gx[i] - gxd[at]), 1e-5 * size) << "x = " << x[at];
         }
         EXPECT_TRUE(y.intact() && gx.intact());
-      }
-  });
+      });
+    }
 }
 
 TEST(ElementwiseExact, BinaryAndAxpyAreTheRoundedOperations) {
@@ -164,11 +163,11 @@ TEST(Elementwise, OutputMayBeTheInput) {
 
 TEST(Elementwise, ResultsDoNotDependOnThreads) {
   Random random(4);
-  const std::vector<float> x = test::random_normal(random, 300001);
+  const std::vector<float> x = test::random_normal(random, 70001);
   test::for_each_isa([&] {
     test::expect_same_for_any_thread_count([&] {
       std::vector<float> y(x.size());
-      run<Unary<float>>({UnaryFn::gelu, 300001, x.data(), y.data()});
+      run<Unary<float>>({UnaryFn::gelu, 70001, x.data(), y.data()});
       return y;
     });
   });

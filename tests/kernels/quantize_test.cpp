@@ -102,7 +102,7 @@ std::vector<ChannelLayout> layouts() {
   std::vector<ChannelLayout> list{{1, 1, 0},    {0, 3, 5},     {1, 1, 1},    {1, 1, 7},
                                   {1, 1, 64},   {1, 1, 1003},  {1, 64, 27},  {1, 8, 576},
                                   {5, 3, 16},   {200, 19, 1},  {30, 64, 1},  {1, 33, 9},
-                                  {2, 3, 4000}, {1, 1, 70000}, {1, 500, 147}};
+                                  {2, 3, 4000}, {1, 1, 33003}, {1, 230, 147}};
   for (int64_t c = 2; c <= 70; c += 4) list.push_back({1 + c % 5, c, 1 + c * 7 % 23});
   return list;
 }
@@ -172,22 +172,25 @@ TEST(Dequantize, SubtractsInIntegersThenScales) {
 }
 
 TEST(QuantizeExact, AgreesWithTheReferenceOnEveryFormatAndLayout) {
-  test::for_each_isa([] {
-    Random random(41);
-    for (const ChannelLayout& layout : layouts())
-      for (const Format& format : kFormats) {
-        SCOPED_TRACE(testing::Message()
-                     << layout.outer << " x " << layout.channels << " x " << layout.inner << " "
-                     << format.dtype << " [" << format.qmin << ", " << format.qmax << "]");
-        const Case k = random_case(random, layout, format, random.below(2) == 0);
-        const Result got = round_trip(k);
+  Random random(41);
+  for (const ChannelLayout& layout : layouts())
+    for (const Format& format : kFormats) {
+      SCOPED_TRACE(testing::Message()
+                   << layout.outer << " x " << layout.channels << " x " << layout.inner << " "
+                   << format.dtype << " [" << format.qmin << ", " << format.qmax << "]");
+      const Case k = random_case(random, layout, format, random.below(2) == 0);
+      Result expected;
+      {
         const IsaScope scope(Isa::ref);
-        const Result expected = round_trip(k);
+        expected = round_trip(k);
+      }
+      test::for_each_isa([&] {
+        const Result got = round_trip(k);
         ASSERT_EQ(got.codes, expected.codes);
         ASSERT_EQ(got.inside, expected.inside);
         ASSERT_EQ(got.back, expected.back);
-      }
-  });
+      });
+    }
 }
 
 TEST(QuantizeExact, EveryFloatNearATieIsRoundedAsTheReferenceDoes) {
@@ -238,7 +241,7 @@ TEST(QuantizeDouble, ProductAndResultAreDouble) {
 
 TEST(Quantize, ResultsDoNotDependOnThreads) {
   Random random(43);
-  const Case k = random_case(random, {1, 100, 2999}, {DType::s8, -128, 127}, false);
+  const Case k = random_case(random, {1, 50, 1499}, {DType::s8, -128, 127}, false);
   test::for_each_isa([&] {
     test::expect_same_for_any_thread_count([&] {
       Result r = round_trip(k);
