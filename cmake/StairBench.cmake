@@ -1,7 +1,13 @@
 # One program a file of bench/.
 file(GLOB bench_files CONFIGURE_DEPENDS bench/*.cpp)
+if(NOT STAIR_DATA)
+  list(FILTER bench_files EXCLUDE REGEX "/bench_loader\\.cpp$")
+endif()
 foreach(file ${bench_files})
   get_filename_component(stem ${file} NAME_WE)
   add_executable(${stem} ${file})
   target_link_libraries(${stem} PRIVATE stair_qat)
 endforeach()
+if(STAIR_DATA)
+  target_link_libraries(bench_loader PRIVATE stair_data)
+endif()

@@ -5,11 +5,11 @@
 #include <cstring>
 #include <vector>
 
+#include "core/cpu.h"
 #include "core/error.h"
 
-// The loops below are plain vectors of the compiler; this compiles them a second time for AVX2,
-// chosen at run time. Integers only, so both give the same bytes.
 #if defined(__x86_64__)
+#include <immintrin.h>
 #define STAIR_RESIZE_AVX2 __attribute__((target("avx2")))
 #endif
 
@@ -19,48 +19,50 @@ namespace {
 constexpr int kBits = 22;
 constexpr int kHalf = 1 << (kBits - 1);
 
-using Int4 __attribute__((vector_size(16))) = int32_t;
-using Byte4 __attribute__((vector_size(4))) = uint8_t;
-
-// Weights of the input pixels for outputs [begin, begin + count) of one direction.
+// Weights of the input pixels for outputs [begin, begin + count) of one direction. Every output has
+// `length` of them, zeros among them where its triangle is narrower: loops of one length need no
+// guessing by the processor.
 struct Taps {
-  int stride = 0;                // weights an output; those past `length` are zero
+  int length = 0;
   std::vector<int> first;        // input pixel of the first weight
-  std::vector<int> length;       // weights that count
   std::vector<int32_t> weights;  // of 2^22
   bool copy = false;             // the direction is not resized
 
   void compute(int in_size, float in0, float in1, int out_size, int begin, int count);
-  const int32_t* of(int output) const {
-    return weights.data() + static_cast<ptrdiff_t>(output) * stride;
-  }
+  const int32_t* of(int output) const { return weights.data() + ptrdiff_t{output} * length; }
 };
 
 void Taps::compute(int in_size, float in0, float in1, int out_size, int begin, int count) {
   const double scale = static_cast<double>(in1 - in0) / out_size;
   const double filter_scale = std::max(scale, 1.0);
-  stride = static_cast<int>(std::ceil(filter_scale)) * 2 + 1;
+  const auto centre = [&](int i) { return in0 + (begin + i + 0.5) * scale; };
+  const auto low = [&](int i) {
+    return std::max(static_cast<int>(centre(i) - filter_scale + 0.5), 0);
+  };
+  const auto high = [&](int i) {
+    return std::min(static_cast<int>(centre(i) + filter_scale + 0.5), in_size);
+  };
   copy = out_size == in_size && in0 == 0.0F && in1 == static_cast<float>(out_size);
+  length = 1;
+  for (int i = 0; i < count; ++i) length = std::max(length, high(i) - low(i));
   first.resize(static_cast<size_t>(count));
-  length.resize(static_cast<size_t>(count));
-  weights.assign(static_cast<size_t>(count) * static_cast<size_t>(stride), 0);
-  std::vector<double> exact(static_cast<size_t>(stride));
+  weights.assign(static_cast<size_t>(count) * static_cast<size_t>(length), 0);
+  std::vector<double> exact(static_cast<size_t>(length));
   for (int i = 0; i < count; ++i) {
-    const double centre = in0 + (begin + i + 0.5) * scale;
-    const int low = std::max(static_cast<int>(centre - filter_scale + 0.5), 0);
-    const int high = std::min(static_cast<int>(centre + filter_scale + 0.5), in_size);
+    const int begins = low(i), size = high(i) - begins;
     double sum = 0.0;
-    for (int x = low; x < high; ++x) {
-      const double distance = std::abs((x - centre + 0.5) * (1.0 / filter_scale));
-      sum += exact[static_cast<size_t>(x - low)] = distance < 1.0 ? 1.0 - distance : 0.0;
+    for (int t = 0; t < size; ++t) {
+      const double distance = std::abs((t + begins - centre(i) + 0.5) * (1.0 / filter_scale));
+      sum += exact[static_cast<size_t>(t)] = distance < 1.0 ? 1.0 - distance : 0.0;
     }
-    int32_t* out = weights.data() + static_cast<ptrdiff_t>(i) * stride;
-    for (int t = 0; t < high - low; ++t) {
+    // Moved to the left where the zeros would lie past the input's end.
+    const int start = std::min(begins, in_size - length);
+    first[static_cast<size_t>(i)] = start;
+    int32_t* out = weights.data() + ptrdiff_t{i} * length + (begins - start);
+    for (int t = 0; t < size; ++t) {
       const double weight = sum != 0.0 ? exact[static_cast<size_t>(t)] / sum : 0.0;
       out[t] = static_cast<int>(0.5 + weight * (1 << kBits));
     }
-    first[static_cast<size_t>(i)] = low;
-    length[static_cast<size_t>(i)] = high - low;
   }
 }
 
@@ -75,40 +77,21 @@ Workspace& workspace() {
   return instance;
 }
 
-[[gnu::always_inline]] inline Int4 load_pixel(const uint8_t* pixel) {
-  Byte4 bytes;
-  std::memcpy(&bytes, pixel, 4);
-  return __builtin_convertvector(bytes, Int4);
-}
-
-[[gnu::always_inline]] inline void store_pixel(Int4 sum, uint8_t* out) {
-  sum >>= kBits;
-  for (int c = 0; c < 3; ++c) out[c] = static_cast<uint8_t>(std::min(sum[c], 255));
-}
-
-// Rows [0, kRows) of one block along x; rows share the weights' loads.
-template <int kRows>
-[[gnu::always_inline]] inline void across_rows(const ImageView& in, int y, const Taps& taps,
-                                               int count, uint8_t* out, ptrdiff_t stride) {
-  for (int x = 0; x < count; ++x) {
-    const int32_t* weights = taps.of(x);
-    const int length = taps.length[static_cast<size_t>(x)];
-    const uint8_t* pixel = in.row(y) + 3 * taps.first[static_cast<size_t>(x)];
-    Int4 sums[kRows];
-    for (Int4& sum : sums) sum = Int4{kHalf, kHalf, kHalf, kHalf};
-    for (int t = 0; t < length; ++t, pixel += 3)
-      for (int r = 0; r < kRows; ++r) sums[r] += load_pixel(pixel + r * in.stride) * weights[t];
-    for (int r = 0; r < kRows; ++r) store_pixel(sums[r], out + r * stride + 3 * x);
+// The first pass over rows [begin, begin + rows). `out` is a row's stride apart and has room for
+// one more byte a row.
+void across_plain(const ImageView& in, int begin, int rows, const Taps& taps, int count,
+                  uint8_t* out, ptrdiff_t stride) {
+  for (int y = 0; y < rows; ++y) {
+    for (int x = 0; x < count; ++x) {
+      const uint8_t* pixel = in.row(begin + y) + 3 * taps.first[static_cast<size_t>(x)];
+      const int32_t* weights = taps.of(x);
+      int32_t sums[3] = {kHalf, kHalf, kHalf};
+      for (int t = 0; t < taps.length; ++t, pixel += 3)
+        for (int c = 0; c < 3; ++c) sums[c] += pixel[c] * weights[t];
+      for (int c = 0; c < 3; ++c)
+        out[y * stride + 3 * x + c] = static_cast<uint8_t>(std::min(sums[c] >> kBits, 255));
+    }
   }
-}
-
-[[gnu::always_inline]] inline void across_body(const ImageView& in, int begin, int rows,
-                                               const Taps& taps, int count, uint8_t* out,
-                                               ptrdiff_t stride) {
-  int y = 0;
-  for (; y + 4 <= rows; y += 4)
-    across_rows<4>(in, begin + y, taps, count, out + y * stride, stride);
-  for (; y < rows; ++y) across_rows<1>(in, begin + y, taps, count, out + y * stride, stride);
 }
 
 // One output row from `length` rows of `bytes` bytes.
@@ -135,32 +118,59 @@ template <int kRows>
 }
 
 #ifdef STAIR_RESIZE_AVX2
+// Four rows share the weights' loads; a pixel is four lanes, of which the last is the next pixel's
+// and is overwritten by it.
+template <int kRows>
+STAIR_RESIZE_AVX2 void across_rows_avx2(const ImageView& in, int y, const Taps& taps, int count,
+                                        uint8_t* out, ptrdiff_t stride) {
+  const __m128i low_bytes =
+      _mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+  const int length = taps.length;
+  const int32_t* weights = taps.weights.data();
+  for (int x = 0; x < count; ++x, weights += length) {
+    const uint8_t* pixel = in.row(y) + 3 * taps.first[static_cast<size_t>(x)];
+    __m128i sums[kRows];
+    for (__m128i& sum : sums) sum = _mm_set1_epi32(kHalf);
+    for (int t = 0; t < length; ++t, pixel += 3) {
+      const __m128i weight = _mm_set1_epi32(weights[t]);
+      for (int r = 0; r < kRows; ++r) {
+        const __m128i lanes = _mm_cvtepu8_epi32(_mm_loadu_si32(pixel + r * in.stride));
+        sums[r] = _mm_add_epi32(sums[r], _mm_mullo_epi32(lanes, weight));
+      }
+    }
+    for (int r = 0; r < kRows; ++r) {
+      const __m128i values = _mm_min_epi32(_mm_srai_epi32(sums[r], kBits), _mm_set1_epi32(255));
+      _mm_storeu_si32(out + r * stride + 3 * x, _mm_shuffle_epi8(values, low_bytes));
+    }
+  }
+}
+
 STAIR_RESIZE_AVX2 void across_avx2(const ImageView& in, int begin, int rows, const Taps& taps,
                                    int count, uint8_t* out, ptrdiff_t stride) {
-  across_body(in, begin, rows, taps, count, out, stride);
+  int y = 0;
+  for (; y + 4 <= rows; y += 4)
+    across_rows_avx2<4>(in, begin + y, taps, count, out + y * stride, stride);
+  for (; y < rows; ++y) across_rows_avx2<1>(in, begin + y, taps, count, out + y * stride, stride);
 }
+
 STAIR_RESIZE_AVX2 void down_avx2(const uint8_t* in, ptrdiff_t stride, const int32_t* weights,
                                  int length, int bytes, uint8_t* out) {
   down_body(in, stride, weights, length, bytes, out);
-}
-bool has_avx2() {
-  static const bool has = __builtin_cpu_supports("avx2");
-  return has;
 }
 #endif
 
 void across(const ImageView& in, int begin, int rows, const Taps& taps, int count, uint8_t* out,
             ptrdiff_t stride) {
 #ifdef STAIR_RESIZE_AVX2
-  if (has_avx2()) return across_avx2(in, begin, rows, taps, count, out, stride);
+  if (active_isa() >= Isa::avx2) return across_avx2(in, begin, rows, taps, count, out, stride);
 #endif
-  across_body(in, begin, rows, taps, count, out, stride);
+  across_plain(in, begin, rows, taps, count, out, stride);
 }
 
 void down(const uint8_t* in, ptrdiff_t stride, const int32_t* weights, int length, int bytes,
           uint8_t* out) {
 #ifdef STAIR_RESIZE_AVX2
-  if (has_avx2()) return down_avx2(in, stride, weights, length, bytes, out);
+  if (active_isa() >= Isa::avx2) return down_avx2(in, stride, weights, length, bytes, out);
 #endif
   down_body(in, stride, weights, length, bytes, out);
 }
@@ -187,25 +197,24 @@ void resize_box(const ImageView& image, const ResizeOptions& o, const Box& box, 
   Workspace& work = workspace();
   work.across.compute(image.width, box.left, box.right, o.width, o.window_x, o.window_width);
   work.down.compute(image.height, box.top, box.bottom, o.height, o.window_y, o.window_height);
-  const auto last = static_cast<size_t>(o.window_height - 1);
-  const int first_row = work.down.first[0];
-  const int rows = work.down.first[last] + work.down.length[last] - first_row;
   const int bytes = 3 * o.window_width;
   // The rows that the second pass reads: computed, or the input's own.
+  const auto [low, high] = std::minmax_element(work.down.first.begin(), work.down.first.end());
+  const int first_row = *low, rows = *high + work.down.length - first_row;
   ImageView narrow = image.crop(work.across.copy ? o.window_x : 0, first_row, o.window_width, rows);
   if (!work.across.copy) {
-    work.rows.resize(static_cast<size_t>(bytes) * static_cast<size_t>(rows));
-    across(image, first_row, rows, work.across, o.window_width, work.rows.data(), bytes);
-    narrow = {work.rows.data(), o.window_width, rows, bytes};
+    const ptrdiff_t padded = bytes + 1;
+    work.rows.resize(static_cast<size_t>(padded * rows));
+    across(image, first_row, rows, work.across, o.window_width, work.rows.data(), padded);
+    narrow = {work.rows.data(), o.window_width, rows, padded};
   }
   for (int y = 0; y < o.window_height; ++y) {
-    const auto i = static_cast<size_t>(y);
     if (work.down.copy)
       std::memcpy(out + y * stride, narrow.row(o.window_y + y - first_row),
                   static_cast<size_t>(bytes));
     else
-      down(narrow.row(work.down.first[i] - first_row), narrow.stride, work.down.of(y),
-           work.down.length[i], bytes, out + y * stride);
+      down(narrow.row(work.down.first[static_cast<size_t>(y)] - first_row), narrow.stride,
+           work.down.of(y), work.down.length, bytes, out + y * stride);
   }
 }
 
