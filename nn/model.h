@@ -12,14 +12,14 @@
 namespace stair::nn {
 
 struct ModelOptions {
-  std::optional<int64_t> num_classes;  // the definition's own when absent
-  double width = 1;                    // factor of all channel counts
-  bool relu6 = true;                   // MobileNetV2 only: ReLU6, else ReLU
+  std::optional<int64_t> num_classes = {};  // the definition's own when absent
+  double width = 1;                         // factor of all channel counts
+  bool relu6 = true;                        // MobileNetV2 only: ReLU6, else ReLU
   // Every 3x3 convolution of stride 2 pads 0 above and left, 1 below and right (TensorFlow's
   // "same"), else 1 on every side.
   bool same_upper_padding = false;
-  std::optional<double> dropout;  // before the classifier; the definition's own when absent
-  uint64_t seed = 0;              // of the first weights
+  std::optional<double> dropout = {};  // before the classifier; the definition's own when absent
+  uint64_t seed = 0;                   // of the first weights
 };
 
 struct ModelDef {

@@ -46,13 +46,14 @@ std::string Graph::free_name(const std::string& base) const {
 
 int Graph::insert(Place before, Node node) {
   if (node.op == "input" && input_ >= 0) throw ConfigError("graph: there is an input already");
+  if (node.name.empty()) node.name = node.op;
   std::set<int> earlier;
   for (Place it = nodes_.begin(); it != before; ++it) earlier.insert(it->id);
   for (int input : node.inputs)
     if (input != -1 && !earlier.contains(input))
       throw ConfigError(str("graph: '", node.name, "' takes node ", input,
                             ", which does not stand before its place"));
-  node.name = free_name(node.name.empty() ? node.op : node.name);
+  node.name = free_name(node.name);
   node.id = next_id_++;
   if (node.op == "input") input_ = node.id;
   return nodes_.insert(before, std::move(node))->id;
