@@ -12,6 +12,7 @@ namespace {
 #include "kernels/conv_int8/copy_words_avx2.inc"
 #include "kernels/conv_int8/gather.inc"
 #include "kernels/conv_int8/epilogue.inc"
+#include "kernels/conv_int8/unrolled.inc"
 // clang-format on
 
 constexpr int kRowBlock = 6, kPanelVectors = 2;

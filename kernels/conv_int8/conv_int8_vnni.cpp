@@ -11,6 +11,7 @@ namespace {
 #include "kernels/conv_int8/copy_avx512.inc"
 #include "kernels/conv_int8/gather.inc"
 #include "kernels/conv_int8/epilogue.inc"
+#include "kernels/conv_int8/unrolled.inc"
 // clang-format on
 
 constexpr int kRowBlock = 14, kPanelVectors = 2;

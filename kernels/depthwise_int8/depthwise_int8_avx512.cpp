@@ -8,6 +8,7 @@ namespace {
 // clang-format off
 #include "kernels/conv_int8/vector_avx512.inc"
 #include "kernels/conv_int8/epilogue.inc"
+#include "kernels/conv_int8/unrolled.inc"
 // clang-format on
 
 constexpr int kRowsPerGroup = 2, kChunkVectors = 4, kPixels = 8;
