@@ -39,7 +39,7 @@ std::vector<std::string> split_list(const std::string& text) {
   return items;
 }
 
-std::string quoted(const std::string& text) {
+std::string in_quotes(const std::string& text) {
   return "'" + printable(text, 200) + "'";
 }
 
@@ -117,13 +117,13 @@ void Options::refuse_unknown(const std::vector<std::string>& rest) const {
     if (argument.size() < 2 || argument[0] != '-') continue;
     const std::string name = argument.substr(0, argument.find('='));
     const std::string near = nearest(name, flag_names());
-    throw ConfigError("unknown flag " + quoted(name), near.empty()
-                                                          ? "see " + program_ + " --help-all"
-                                                          : "did you mean " + near + "?");
+    throw ConfigError("unknown flag " + in_quotes(name), near.empty()
+                                                             ? "see " + program_ + " --help-all"
+                                                             : "did you mean " + near + "?");
   }
   for (const std::string& argument : rest)
     if (argument != "--")
-      throw ConfigError("unexpected argument " + quoted(argument),
+      throw ConfigError("unexpected argument " + in_quotes(argument),
                         "flags begin with --, see " + program_ + " --help");
 }
 
@@ -131,7 +131,7 @@ void Options::refuse_unknown(const std::vector<std::string>& rest) const {
 void Options::refuse_swallowed_flag(const Setting& setting, const std::string& value) const {
   for (const std::string& name : flag_names())
     if (value == name || value.starts_with(name + "="))
-      throw ConfigError(str(setting.names[0], ": the value is missing before ", quoted(value)),
+      throw ConfigError(str(setting.names[0], ": the value is missing before ", in_quotes(value)),
                         str("for a file of that name write ", setting.names[0], " ./", name));
 }
 
@@ -141,7 +141,7 @@ void Options::assign_flag(const Tokens& tokens) {
   if (tokens.values.size() > 1) throw ConfigError(name + " is given twice", "give it once");
   const std::string& value = tokens.values.at(0);
   assign(setting, is_list(setting.kind) ? split_list(value) : std::vector{value},
-         name + " " + quoted(value), setting.positional ? "argument" : "flag " + name);
+         name + " " + in_quotes(value), setting.positional ? "argument" : "flag " + name);
 }
 
 void Options::assign_environment() {
@@ -150,7 +150,7 @@ void Options::assign_environment() {
     const char* value = std::getenv(setting.about.environment.c_str());
     if (value == nullptr || *value == 0) continue;
     assign(setting, is_list(setting.kind) ? split_list(value) : std::vector<std::string>{value},
-           setting.about.environment + "=" + quoted(value),
+           setting.about.environment + "=" + in_quotes(value),
            "environment " + setting.about.environment);
   }
 }

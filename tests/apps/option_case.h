@@ -1,10 +1,6 @@
 // A small program's settings, and what comes out of parsing arguments for it.
 #pragma once
 
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -14,26 +10,6 @@
 #include "core/error.h"
 
 namespace stair::apps {
-
-// A folder of its own, removed at the end.
-struct TemporaryFolder {
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "stair_apps_XXXXXX").string();
-    path = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
-  std::string file(const std::string& name, const std::string& content) const {
-    std::ofstream(path / name, std::ios::binary) << content;
-    return (path / name).string();
-  }
-  std::filesystem::path path;
-};
-
-inline std::string content_of(const std::filesystem::path& path) {
-  std::ostringstream out;
-  out << std::ifstream(path, std::ios::binary).rdbuf();
-  return out.str();
-}
 
 struct OptionCase {
   int epochs = 10;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "tests/apps/option_case.h"
+#include "tests/support/temporary_folder.h"
 
 namespace stair::apps {
 namespace {
@@ -123,13 +124,13 @@ TEST(OptionsFault, ABadEnvironmentValueNamesTheVariable) {
 struct ConfigFault : testing::Test {
   // The refusal of a file with this content, without the path of its folder.
   std::string refused(const std::string& content) {
-    const std::string file = folder.file("run.toml", content);
+    const std::string file = folder.put("run.toml", content);
     std::string said = refusal({"--config", file});
     for (size_t at; (at = said.find(file)) != std::string::npos;)
       said.replace(at, file.size(), "run.toml");
     return said;
   }
-  TemporaryFolder folder;
+  support::TemporaryFolder folder;
 };
 
 TEST_F(ConfigFault, ASyntaxErrorHasItsPlace) {
@@ -186,9 +187,9 @@ TEST_F(ConfigFault, HugeAndDeepFilesAreRefused) {
 }
 
 TEST_F(ConfigFault, AFileThatCannotBeReadSaysWhy) {
-  EXPECT_NE(refusal({"-c", (folder.path / "none.toml").string()}).find("No such file or directory"),
+  EXPECT_NE(refusal({"-c", folder / "none.toml"}).find("No such file or directory"),
             std::string::npos);
-  EXPECT_NE(refusal({"-c", folder.path.string()}).find("it is a folder"), std::string::npos);
+  EXPECT_NE(refusal({"-c", folder.path()}).find("it is a folder"), std::string::npos);
 }
 
 TEST_F(ConfigFault, SettingsOfOneRunOnlyAreNotKeys) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "tests/apps/option_case.h"
+#include "tests/support/temporary_folder.h"
 
 namespace stair::apps {
 namespace {
@@ -94,9 +95,9 @@ TEST(Options, VersionIsOneLine) {
 }
 
 TEST(Options, AFlagWinsOverEnvironmentOverFileOverDefault) {
-  TemporaryFolder folder;
+  support::TemporaryFolder folder;
   const std::string file =
-      folder.file("run.toml", "epochs = 1\nlr = 1\nbatch_size = 2\ndata-path = 'from file'\n");
+      folder.put("run.toml", "epochs = 1\nlr = 1\nbatch_size = 2\ndata-path = 'from file'\n");
   setenv("STAIR_DEMO_EPOCHS", "3", 1);
   setenv("STAIR_DEMO_DATA", "from environment", 1);
   OptionCase c;
@@ -117,11 +118,11 @@ TEST(Options, AFlagWinsOverEnvironmentOverFileOverDefault) {
 }
 
 TEST(Options, TheResolvedConfigurationRepeatsTheRun) {
-  TemporaryFolder folder;
+  support::TemporaryFolder folder;
   OptionCase first;
   first.parse({"--data-path", "a \"b\"\\\n\x01ü", "--lr", "0.30000000000000004", "--skip-layers",
                "x,y", "--no-hflip", "--mean=0,1,0.1", "--resume", "auto"});
-  const std::string file = folder.file("config.toml", first.options.to_toml());
+  const std::string file = folder.put("config.toml", first.options.to_toml());
   OptionCase second;
   EXPECT_TRUE(second.parse({"-c", file}));
   EXPECT_EQ(second.data, first.data);
@@ -133,18 +134,18 @@ TEST(Options, TheResolvedConfigurationRepeatsTheRun) {
 }
 
 TEST(Options, AFileMayHaveAByteOrderMarkAndWindowsLineEnds) {
-  TemporaryFolder folder;
+  support::TemporaryFolder folder;
   OptionCase c;
-  EXPECT_TRUE(c.parse({"-c", folder.file("x.toml",
-                                         "\xEF\xBB\xBF"
-                                         "epochs = 7\r\nmodel-ema = true\r\n")}));
+  EXPECT_TRUE(c.parse({"-c", folder.put("x.toml",
+                                        "\xEF\xBB\xBF"
+                                        "epochs = 7\r\nmodel-ema = true\r\n")}));
   EXPECT_EQ(c.epochs, 7);
   EXPECT_TRUE(c.ema);
 }
 
 TEST(Options, ARenamedKeyIsAcceptedWithALine) {
-  TemporaryFolder folder;
-  const std::string file = folder.file("old.toml", "batchsize = 5");
+  support::TemporaryFolder folder;
+  const std::string file = folder.put("old.toml", "batchsize = 5");
   OptionCase c;
   EXPECT_TRUE(c.parse({"-c", file}));
   EXPECT_EQ(c.batch, 5);

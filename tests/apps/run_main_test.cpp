@@ -7,8 +7,8 @@
 
 #include "apps/program/exit_codes.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/json.h"
-#include "tests/apps/option_case.h"
 
 namespace stair::apps {
 namespace {
@@ -89,7 +89,7 @@ TEST(RunMainFault, AFullStandardOutputIsNoSuccess) {
 }
 
 TEST(RunMain, TheDocumentListsEveryExitCode) {
-  const std::string page = content_of(STAIR_SOURCE_DIR "/docs/errors.md");
+  const std::string page = read_file(STAIR_SOURCE_DIR "/docs/errors.md", 1 << 20, FileUse::data);
   for (const ExitCode& code : kExitCodes) {
     const std::string row = str("| ", code.code, " | ", code.meaning, " |");
     EXPECT_NE(page.find(row), std::string::npos) << row;
