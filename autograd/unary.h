@@ -14,6 +14,8 @@ struct UnaryOp {
   // Whether f'(x) is also f'(f(x)), as for the clipping functions. Then y is kept for the backward
   // instead of x: the next layer keeps it anyway.
   bool gradient_from_y = false;
+  // Whether the ends alpha and beta have gradient 0, where the kernel takes them as inside.
+  bool ends_outside = false;
 };
 
 // y = f(x) and its record.

@@ -17,7 +17,8 @@ Variable clamp(const Variable& x, double lo, double hi) {
                    .fn = kernels::UnaryFn::clamp,
                    .alpha = lo,
                    .beta = hi,
-                   .gradient_from_y = true};
+                   .gradient_from_y = true,
+                   .ends_outside = true};
   return unary(op, x, tracing() ? Attributes{{"lo", lo}, {"hi", hi}} : Attributes{});
 }
 

@@ -26,6 +26,7 @@ struct Grid {
 
 struct Setting {
   kernels::ChannelLayout layout;
+  bool per_tensor;
   int32_t qmin, qmax;
   double grad_factor;
 
@@ -34,12 +35,27 @@ struct Setting {
   int64_t chunks() const { return (channel_elements() + kGrain - 1) / kGrain; }
 };
 
+// The integer zero point of the forward: rounded to even.
 template <class T>
-Grid<T> grid_of(const Setting& s, const Tensor& scale, const Tensor& zero_point, int64_t channel) {
-  const T step = scale.data<T>()[channel];
+T rounded(T zero_point, T qmin, T qmax) {
+  return std::min(std::max(std::nearbyint(zero_point), qmin), qmax);
+}
+
+// That of the per-tensor backward, which the reference rounds another way: half up and, for
+// negative numbers, towards zero.
+template <class T>
+T truncated(T zero_point, T qmin, T qmax) {
+  return std::trunc(std::min(std::max(zero_point + T(0.5), qmin), qmax));
+}
+
+template <class T>
+Grid<T> grid_of(const Setting& s, const Tensor& scale, const Tensor& zero_point, int64_t channel,
+                bool backward) {
+  const T step = scale.data<T>()[channel], zero = zero_point.data<T>()[channel];
   const T qmin = static_cast<T>(s.qmin), qmax = static_cast<T>(s.qmax);
-  const T zero = std::min(std::max(std::nearbyint(zero_point.data<T>()[channel]), qmin), qmax);
-  return {step, T(1) / step, zero, qmin, qmax};
+  const bool truncate = backward && s.per_tensor;
+  return {step, T(1) / step, truncate ? truncated(zero, qmin, qmax) : rounded(zero, qmin, qmax),
+          qmin, qmax};
 }
 
 // Calls f(channel, begin, end, task) for the stretches of memory of every task.
@@ -64,7 +80,7 @@ Tensor forward(const Setting& s, const Tensor& x, const Tensor& scale, const Ten
   const T* from = x.data<T>();
   T* to = y.data<T>();
   for_each_stretch(s, [&](int64_t channel, int64_t begin, int64_t end, int64_t) {
-    const Grid<T> grid = grid_of<T>(s, scale, zero_point, channel);
+    const Grid<T> grid = grid_of<T>(s, scale, zero_point, channel, false);
     for (int64_t i = begin; i < end; ++i) to[i] = grid.value(grid.unclamped(from[i]));
   });
   return y;
@@ -101,7 +117,7 @@ std::vector<Tensor> backward(const Setting& s, const Tensor& x, const Tensor& sc
   std::vector<Partial> partial(static_cast<size_t>(s.layout.channels * s.chunks()));
   for_each_stretch(s, [&](int64_t channel, int64_t begin, int64_t end, int64_t task) {
     const Partial part =
-        backward_stretch(grid_of<T>(s, scale, zero_point, channel), end - begin,
+        backward_stretch(grid_of<T>(s, scale, zero_point, channel, true), end - begin,
                          x.data<T>() + begin, gy.data<T>() + begin, gx.data<T>() + begin);
     partial[static_cast<size_t>(task)].scale += part.scale;
     partial[static_cast<size_t>(task)].zero_point += part.zero_point;
@@ -162,7 +178,7 @@ Variable learnable_fake_quantize(const Variable& x, const Variable& scale,
   const Tensor xv = real_operand(op, "x", x), sv = real_operand(op, "scale", scale),
                zv = real_operand(op, "zero_point", zero_point);
   check(xv, sv, zv, qmin, qmax, axis);
-  const Setting s{channel_layout(xv.shape(), axis), qmin, qmax, grad_factor};
+  const Setting s{channel_layout(xv.shape(), axis), axis < 0, qmin, qmax, grad_factor};
   // The optimizer writes scale and zero_point in place, so the backward reads copies.
   Tensor y = with_real(xv.dtype(), op, [&]<class T>() { return forward<T>(s, xv, sv, zv); });
   return record(

@@ -23,7 +23,7 @@ Shape resolve(const Variable& x, const Shape& shape) {
     *open = x.shape().numel() / others;
   }
   for (int64_t d : dims)
-    if (d < 0) refuse("one dimension may be -1, none may be less or another");
+    if (d < 0) refuse("one dimension may be -1, no other may be negative");
   if (Shape(dims).numel() != x.shape().numel()) refuse("the counts of elements differ");
   return Shape(std::move(dims));
 }
