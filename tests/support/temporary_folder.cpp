@@ -24,6 +24,7 @@ std::string TemporaryFolder::operator/(std::string_view name) const {
 
 std::string TemporaryFolder::put(std::string_view name, std::string_view bytes) const {
   const std::string path = *this / name;
+  std::filesystem::remove(path);  // ext4 flushes a file that is cut and written anew
   std::ofstream out(path, std::ios::binary);
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   out.close();
