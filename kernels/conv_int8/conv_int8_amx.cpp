@@ -1,0 +1,132 @@
+// tdpbusd on 2 x 2 tiles: 32 rows x 32 channels, 64 bytes of K at a time. Signed codes are stored
+// plus 128, which the zero point takes back.
+#include "kernels/conv_int8/int8_gemm.h"
+#include "kernels/conv_int8/intrinsics_avx512.h"
+
+#ifndef STAIR_AMX_TILES
+#define STAIR_AMX_TILES "kernels/conv_int8/amx_tiles.inc"
+#endif
+
+namespace stair::kernels {
+namespace {
+
+// clang-format off
+#include STAIR_AMX_TILES
+#include "kernels/conv_int8/vector_avx512.inc"
+#include "kernels/conv_int8/copy_avx512.inc"
+#include "kernels/conv_int8/gather.inc"
+#include "kernels/conv_int8/epilogue.inc"
+// clang-format on
+
+constexpr int64_t kTileRows = 16, kTileBytes = 64, kRowBlock = 2 * kTileRows, kPanelCols = 32;
+constexpr int64_t kPanelStepBytes = kPanelCols * 4, kSumBytes = kPanelCols * 4;
+
+// Tiles: 0 to 3 sums (upper rows left and right, lower rows left and right), 4 and 5 A, 6 and 7 the
+// panel.
+void configure(int64_t rows) {
+  TileConfig config;
+  const int64_t upper = rows < kTileRows ? rows : kTileRows, lower = rows - upper;
+  for (int tile : {0, 1, 4}) config.rows[tile] = static_cast<uint8_t>(upper);
+  for (int tile : {2, 3, 5}) config.rows[tile] = static_cast<uint8_t>(lower);
+  config.rows[6] = config.rows[7] = kTileRows;
+  for (int tile = 0; tile < 8; ++tile)
+    config.row_bytes[tile] = config.rows[tile] > 0 ? kTileBytes : 0;
+  tile_configure(config);
+}
+
+// Sums of up to 32 rows from `a`; kLower: more than 16, kRight: the panel has more than 16
+// channels.
+template <bool kLower, bool kRight>
+void multiply_block(const PanelTask& t, const uint8_t* a, int32_t* sums) {
+  const uint8_t* lower = a + kTileRows * t.a_stride;
+  tile_zero<0>();
+  if constexpr (kRight) tile_zero<1>();
+  if constexpr (kLower) tile_zero<2>();
+  if constexpr (kLower && kRight) tile_zero<3>();
+  const uint8_t* w = t.w;
+  for (int64_t step = 0; step < t.steps; step += kTileRows, w += kTileRows * kPanelStepBytes) {
+    tile_load<4>(a + 4 * step, t.a_stride);
+    tile_load<6>(w, kPanelStepBytes);
+    tile_dpbusd<0, 4, 6>();
+    if constexpr (kRight) {
+      tile_load<7>(w + kTileBytes, kPanelStepBytes);
+      tile_dpbusd<1, 4, 7>();
+    }
+    if constexpr (kLower) {
+      tile_load<5>(lower + 4 * step, t.a_stride);
+      tile_dpbusd<2, 5, 6>();
+      if constexpr (kRight) tile_dpbusd<3, 5, 7>();
+    }
+  }
+  tile_store<0>(sums, kSumBytes);
+  if constexpr (kRight) tile_store<1>(sums + 16, kSumBytes);
+  if constexpr (kLower) tile_store<2>(sums + kTileRows * kPanelCols, kSumBytes);
+  if constexpr (kLower && kRight) tile_store<3>(sums + kTileRows * kPanelCols + 16, kSumBytes);
+}
+
+template <TileOutput kOutput>
+void finish_block(const PanelTask& t, int64_t first_row, int64_t rows, const int32_t* sums) {
+  for (int64_t col = 0; col < t.cols; col += Vector::kLanes) {
+    const Vector::Int offset = Vector::load(t.channels.offset + col);
+    const Vector::Float multiplier = Vector::load(t.channels.multiplier + col);
+    const Vector::Float bias = Vector::load(t.channels.bias + col);
+    for (int64_t row = 0; row < rows; ++row) {
+      Vector::Int acc = Vector::add(Vector::load(sums + row * kPanelCols + col), offset);
+      if (t.row_sums)
+        acc = Vector::sub(acc, Vector::mul(Vector::load(t.channels.w_zero_point + col),
+                                           Vector::splat(t.row_sums[first_row + row])));
+      finish<kOutput>(t, first_row + row, col, acc, multiplier, bias);
+    }
+  }
+}
+
+template <TileOutput kOutput>
+void panel_as(const PanelTask& t) {
+  alignas(64) int32_t sums[kRowBlock * kPanelCols];
+  int64_t configured = 0;
+  for (int64_t row = 0; row < t.rows; row += kRowBlock) {
+    const int64_t rows = t.rows - row < kRowBlock ? t.rows - row : kRowBlock;
+    if (rows != configured) configure(configured = rows);
+    const uint8_t* a = t.a + row * t.a_stride;
+    const bool right = t.cols > 16;
+    if (rows > kTileRows)
+      right ? multiply_block<true, true>(t, a, sums) : multiply_block<true, false>(t, a, sums);
+    else
+      right ? multiply_block<false, true>(t, a, sums) : multiply_block<false, false>(t, a, sums);
+    finish_block<kOutput>(t, row, rows, sums);
+  }
+  tile_release();
+}
+
+void multiply_panel(const PanelTask& t) {
+  switch (t.epilogue->output) {
+    case TileOutput::acc:
+      return panel_as<TileOutput::acc>(t);
+    case TileOutput::real:
+      return panel_as<TileOutput::real>(t);
+    case TileOutput::code:
+      return panel_as<TileOutput::code>(t);
+    case TileOutput::residual:
+      return panel_as<TileOutput::residual>(t);
+  }
+}
+
+constexpr GemmKernel kGemm{.panel_cols = kPanelCols,
+                           .element_bytes = kElementBytes,
+                           .step_multiple = kTileRows,
+                           .row_block = kRowBlock,
+                           .gather = gather_rows,
+                           .panel = multiply_panel};
+
+constexpr ConvInt8::Impl kConvInt8{
+    [](const ConvInt8::Args& args) { gemm_run(kGemm, args); }, gemm_supports,
+    [](const ConvShape& s) { return gemm_packed_bytes(kGemm, s); },
+    [](const ConvShape& s, const int8_t* w, void* packed) { gemm_pack(kGemm, s, w, packed); }};
+
+}  // namespace
+
+void register_conv_int8_amx(Registry& r) {
+  r.add(ConvInt8::kName, "conv_int8_u8s8_igemm_amx", Isa::amx, &kConvInt8);
+}
+
+}  // namespace stair::kernels
