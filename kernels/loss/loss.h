@@ -11,8 +11,9 @@ namespace stair::kernels {
 //   t = (1 - smoothing) * onehot + smoothing / classes
 //   loss[r]   = -sum_c t[c] * log p[c]     0 where target[r] == ignore_index
 //   grad[r,c] = p[c] - t[c]                0 where ignored
-// A class with t = 0 adds nothing to the loss. The log-sum-exp is taken relative to the row's
-// maximum. Targets outside [0, classes) are the caller's error.
+// A class with t = 0 adds nothing to the loss. The error of the gradient is relative to 1. The
+// log-sum-exp is taken relative to the row's maximum. Targets outside [0, classes) are the caller's
+// error.
 template <class T>
 struct SoftmaxCrossEntropy {
   struct Args {

@@ -1,0 +1,28 @@
+// The parallel frame of the fast batch normalization: rows are cut into chunks by the shape alone,
+// each chunk is reduced by a loop of one instruction set, and the chunks are combined in order.
+#pragma once
+
+#include "kernels/norm/norm.h"
+
+namespace stair::kernels {
+
+// The loops, each over `rows` rows of `channels` floats.
+struct BatchNormLoops {
+  // Mean of each channel and sum of the squared differences to it.
+  void (*statistics)(const float* x, int64_t rows, int64_t channels, double* mean, double* squares);
+  // y = (x - mean) * scale + shift
+  void (*normalize)(const float* x, int64_t rows, int64_t channels, const float* mean,
+                    const float* scale, const float* shift, float* y);
+  // sum = sum of gy, product = sum of gy * (x - mean)
+  void (*gradient_sums)(const float* x, const float* gy, int64_t rows, int64_t channels,
+                        const float* mean, double* sum, double* product);
+  // gx = scale * (gy - shift - (x - mean) * slope)
+  void (*gradient)(const float* x, const float* gy, int64_t rows, int64_t channels,
+                   const float* mean, const float* scale, const float* shift, const float* slope,
+                   float* gx);
+};
+
+void batch_norm_forward(const BatchNormForward<float>::Args& a, const BatchNormLoops& loops);
+void batch_norm_backward(const BatchNormBackward<float>::Args& a, const BatchNormLoops& loops);
+
+}  // namespace stair::kernels
