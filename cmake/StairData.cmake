@@ -7,8 +7,8 @@ find_package(tomlplusplus REQUIRED)
 
 stair_library(data LINK stair_core PkgConfig::TURBOJPEG opencv_core opencv_imgproc opencv_imgcodecs)
 
-# apps/program is the library behind the programs; each apps/*.cpp is one program.
-file(GLOB_RECURSE app_sources CONFIGURE_DEPENDS apps/program/*.cpp)
+# apps/program and apps/train are the library behind the programs; each apps/*.cpp is one program.
+file(GLOB app_sources CONFIGURE_DEPENDS apps/program/*.cpp apps/train/*.cpp)
 add_library(stair_apps STATIC ${app_sources})
 target_link_libraries(stair_apps PUBLIC stair_qat stair_data CLI11::CLI11 tomlplusplus::tomlplusplus)
 string(STRIP "${CMAKE_BUILD_TYPE} ${STAIR_SANITIZE}" build_name)

@@ -1,0 +1,215 @@
+#include "apps/train/config.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/error.h"
+#include "nn/model.h"
+#include "qat/quantizer.h"
+
+namespace stair::apps {
+namespace {
+
+constexpr int64_t kMillion = 1000000;
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const nn::ModelDef* def : nn::list_models()) names.emplace_back(def->name);
+  return names;
+}
+
+std::vector<std::string> quantizer_names() {
+  std::vector<std::string> names;
+  for (const qat::QuantizerDef* def : qat::quantizers()) names.emplace_back(def->name);
+  return names;
+}
+
+void add_schedule_flags(Options& options, TrainConfig& c) {
+  options.group("Optimization");
+  options.choice("--opt", c.opt, {"sgd", "adam", "adamw"}, {.help = "optimizer"});
+  options.real("--lr", c.lr, {.min = 0, .max = 100},
+               {.help = "learning rate (default: 0.05 from random weights, 0.0001 from --weights)",
+                .usual = true});
+  options.real("--lr-min", c.lr_min, {.min = 0, .max = 100}, {.help = "where cosine ends"});
+  options.real("--momentum", c.momentum, {.min = 0, .max = 1}, {.help = "of sgd"});
+  options.flag("--nesterov", c.nesterov, {.help = "Nesterov momentum"});
+  options.real("--weight-decay,--wd", c.weight_decay, {.min = 0, .max = 100},
+               {.help = "of weights; norms, biases and scales have none"});
+  options.choice("--lr-scheduler,--sched", c.lr_scheduler,
+                 {"constant", "step", "multistep", "cosine"},
+                 {.help = "how the learning rate falls, per step"});
+  options.integer("--lr-step-size", c.lr_step_size, {.min = 1, .max = kMillion},
+                  {.help = "of step", .unit = "epochs"});
+  options.real("--lr-gamma", c.lr_gamma, {.min = 0, .max = 1},
+               {.help = "factor of step and multistep"});
+  options.texts("--lr-milestones", c.lr_milestones, {.help = "of multistep", .unit = "epochs"});
+  options.integer("--lr-warmup-epochs", c.lr_warmup_epochs, {.min = 0, .max = kMillion},
+                  {.help = "warm-up", .unit = "epochs"});
+  options.choice("--lr-warmup-method", c.lr_warmup_method, {"linear", "constant"},
+                 {.help = "warm-up"});
+  options.real("--lr-warmup-decay", c.lr_warmup_decay, {.min = 0, .max = 1},
+               {.help = "factor at the start of the warm-up"});
+  options.real("--label-smoothing", c.label_smoothing, {.min = 0, .max = 1},
+               {.help = "of the loss"});
+  options.real("--clip-grad-norm", c.clip_grad_norm, {.min = 0, .max = 1e9},
+               {.help = "clip the gradient to this norm"});
+  options.text("--nonfinite", c.nonfinite,
+               {.help = "error, or skip:N to pass over N steps in a row", .value = "POLICY"});
+}
+
+void add_quantization_flags(Options& options, TrainConfig& c) {
+  options.group("Quantization");
+  options.choice("--quantizer", c.quantizer, quantizer_names(),
+                 {.help = "quantizer of weights and activations", .usual = true});
+  options.integer("--wbits", c.wbits, {.min = 2, .max = 8},
+                  {.help = "bits of weights", .usual = true});
+  options.integer("--abits", c.abits, {.min = 2, .max = 8},
+                  {.help = "bits of activations", .usual = true});
+  options.flag("--first-last-8-bits", c.first_last_8_bits,
+               {.help = "first and last layer keep 8 bits below 8"});
+  options.integer("--num-observer-update-epochs", c.num_observer_update_epochs,
+                  {.min = 0, .max = kMillion}, {.help = "QAT epochs until the observers freeze"});
+  options.integer("--num-batch-norm-update-epochs", c.num_batch_norm_update_epochs,
+                  {.min = 0, .max = kMillion}, {.help = "QAT epochs until batch norm freezes"});
+  options.integer("--convert-every", c.convert_every, {.min = 1, .max = kMillion},
+                  {.help = "evaluate an int8 copy every so many epochs"});
+  options.integer("--float-epochs", c.float_epochs, {.min = 0, .max = kMillion},
+                  {.help = "first epochs without quantization (default: 0 with --weights, else "
+                           "three tenths of --epochs)"});
+  options.flag("--strict", c.strict, {.help = "an operation that stays float is an error"});
+}
+
+}  // namespace
+
+void add_data_flags(Options& options, DataConfig& c) {
+  options.group("Data");
+  options.text(
+      "--data-path,--data-dir", c.data_path,
+      {.help = "folder with train/CLASS/* and val/CLASS/* (default: the built-in picture set)",
+       .value = "FOLDER",
+       .usual = true});
+  options.text("--train-dir", c.train_dir, {.help = "training pictures, in the data folder"});
+  options.text("--val-dir", c.val_dir, {.help = "evaluation pictures, in the data folder"});
+  options.text("--classes", c.classes,
+               {.help = "list of all classes, when only some have a folder", .value = "FILE"});
+  options.flag("--allow-empty-classes", c.allow_empty_classes,
+               {.help = "accept class folders without pictures"});
+  options.flag("--strict-images", c.strict_images, {.help = "damaged pictures are bad samples"});
+  options.integer("--batch-size,-b", c.batch_size, {.min = 1, .max = 65536},
+                  {.help = "of training", .unit = "pictures", .usual = true});
+  options.integer("--eval-batch-size", c.eval_batch_size, {.min = 1, .max = 65536},
+                  {.help = "of evaluation", .unit = "pictures"});
+  options.integer("--train-batches", c.train_batches, {.min = 0, .max = 1000000000},
+                  {.help = "batches an epoch, 0: all"});
+  options.integer("--eval-batches", c.eval_batches, {.min = 0, .max = 1000000000},
+                  {.help = "batches an evaluation, 0: all"});
+  options.integer("--workers,-j", c.workers, {.min = 0, .max = 256},
+                  {.help = "loader threads, 0: none", .unit = "threads"});
+  options.integer("--train-crop-size", c.train_crop_size, {.min = 1, .max = 4096},
+                  {.help = "side", .unit = "pixels"});
+  options.integer("--val-resize-size", c.val_resize_size, {.min = 0, .max = 8192},
+                  {.help = "short side, 0: no resize", .unit = "pixels"});
+  options.integer("--val-crop-size", c.val_crop_size, {.min = 1, .max = 4096},
+                  {.help = "side", .unit = "pixels"});
+  options.integer(
+      "--train-crop-padding", c.train_crop_padding, {.min = -1, .max = 512},
+      {.help = "crop at random after padding (CIFAR: 4) instead of random resized crops",
+       .unit = "pixels"});
+  options.real("--hflip", c.hflip, {.min = 0, .max = 1}, {.help = "probability of mirroring"});
+  options.reals("--mean", c.mean, 3, {.min = -1000, .max = 1000},
+                {.help = "of the channels, pictures in 0..1"});
+  options.reals("--std", c.std, 3, {.min = 1e-6, .max = 1000}, {.help = "of the channels"});
+  options.choice("--on-bad-sample", c.on_bad_sample, {"error", "skip"},
+                 {.help = "pictures that cannot be read (default: skip in training)"});
+  options.integer("--seed", c.seed, {.min = 0, .max = int64_t{1} << 53},
+                  {.help = "of weights, order and augmentation"});
+  options.integer("--synthetic-images", c.synthetic_images, {.min = 10, .max = kMillion},
+                  {.help = "of the built-in set"});
+}
+
+void add_model_flags(Options& options, ModelConfig& c) {
+  options.group("Model");
+  options.choice("--model", c.model, model_names(), {.help = "network", .usual = true});
+  options.text("--weights", c.weights,
+               {.help = "start from these (safetensors)", .value = "FILE", .usual = true});
+  options.integer("--num-classes", c.num_classes, {.min = 1, .max = kMillion},
+                  {.help = "outputs (default: the classes of the data)"});
+  options.real("--width", c.width, {.min = 0.05, .max = 16}, {.help = "factor of the channels"});
+  options.flag("--same-upper-padding", c.same_upper_padding,
+               {.help = "TensorFlow's padding of stride 2"});
+  options.flag("--relu6-to-relu", c.relu6_to_relu, {.help = "MobileNetV2 with ReLU"});
+  options.flag("--reset-head", c.reset_head, {.help = "new classifier when the classes differ"});
+  options.flag("--allow-nonfinite", c.allow_nonfinite,
+               {.help = "accept NaN and infinity in weights"});
+}
+
+void add_train_flags(Options& options, TrainConfig& c) {
+  add_model_flags(options, c.model);
+  add_data_flags(options, c.data);
+  options.group("Training");
+  options.integer("--epochs", c.epochs, {.min = 0, .max = kMillion},
+                  {.help = "all epochs, float ones included", .usual = true});
+  options.text("--output-dir,--output", c.output_dir,
+               {.help = "run folder (default: runs/MODEL)", .value = "FOLDER", .usual = true});
+  options.text("--resume", c.resume,
+               {.help = "go on: auto, a run folder or a checkpoint",
+                .value = "WHAT",
+                .usual = true,
+                .saved = false});
+  options.flag("--overwrite", c.overwrite,
+               {.help = "start anew in a folder that holds a run", .saved = false});
+  options.integer("--checkpoint-hist", c.checkpoint_hist, {.min = 1, .max = kMillion},
+                  {.help = "checkpoints that are kept"});
+  options.integer("--save-every", c.save_every, {.min = 0, .max = int64_t{1} << 40},
+                  {.help = "also save every so many steps"});
+  options.integer("--print-freq,--log-interval", c.print_freq, {.min = 1, .max = kMillion},
+                  {.help = "steps between lines", .saved = false});
+  options.integer(
+      "--threads", c.threads, {.min = 0, .max = 4096},
+      {.help = "of computing, 0: all cores", .environment = "STAIR_NUM_THREADS", .saved = false});
+  add_quantization_flags(options, c);
+  add_schedule_flags(options, c);
+  options.contradiction("--resume", "--weights", "a checkpoint has its own weights");
+  options.contradiction("--resume", "--overwrite", "one goes on, the other starts anew");
+}
+
+int64_t tolerated_nonfinite(const std::string& text) {
+  if (text == "error") return 0;
+  int64_t count = 0;
+  const char* end = text.data() + text.size();
+  if (text.rfind("skip:", 0) == 0) {
+    const auto [stop, error] = std::from_chars(text.data() + 5, end, count);
+    if (error == std::errc() && stop == end && count > 0) return count;
+  }
+  throw ConfigError(str("--nonfinite '", text, "', expected error or skip:N"));
+}
+
+void complete(TrainConfig& c, const Options& options) {
+  if (c.data.data_path.empty() && !options.given("--model")) {
+    c.model.model = "resnet20";
+    if (!options.given("--epochs")) c.epochs = 5;
+    if (!options.given("--batch-size")) c.data.batch_size = 64;
+    if (!options.given("--lr")) c.lr = 0.1;
+  }
+  if (c.data.data_path.empty()) {
+    const int size =
+        c.model.model.rfind("resnet", 0) == 0 && nn::find_model(c.model.model).input_size <= 32
+            ? 32
+            : 64;
+    if (!options.given("--train-crop-size")) c.data.train_crop_size = size;
+    if (!options.given("--val-crop-size")) c.data.val_crop_size = size;
+    if (!options.given("--val-resize-size")) c.data.val_resize_size = 0;
+    if (!options.given("--train-crop-padding")) c.data.train_crop_padding = size / 8;
+  }
+  if (c.output_dir.empty()) c.output_dir = "runs/" + c.model.model;
+  if (!c.float_epochs)
+    c.float_epochs =
+        c.model.weights.empty() ? std::max(c.epochs * 3 / 10, c.epochs > 1 ? 1 : 0) : 0;
+  if (*c.float_epochs > c.epochs)
+    throw ConfigError(str("--float-epochs ", *c.float_epochs, " is more than --epochs ", c.epochs),
+                      "--epochs counts all epochs, float ones included");
+  if (!c.lr) c.lr = c.model.weights.empty() ? 0.05 : 1e-4;
+  tolerated_nonfinite(c.nonfinite);
+}
+
+}  // namespace stair::apps

@@ -1,0 +1,27 @@
+// The pictures of a run.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/train/config.h"
+#include "data/loader.h"
+
+namespace stair::apps {
+
+struct Datasets {
+  std::shared_ptr<const data::Dataset> train;  // null when only evaluating
+  std::shared_ptr<const data::Dataset> val;
+  std::vector<std::string> class_names;
+};
+
+// Opens the folders, or draws the built-in set. Throws DataError (rows D of docs/errors.md).
+Datasets open_datasets(const DataConfig& config, bool with_train);
+
+data::TransformOptions train_transform(const DataConfig& config);
+data::TransformOptions val_transform(const DataConfig& config);
+data::LoaderOptions train_loader_options(const DataConfig& config);
+data::LoaderOptions val_loader_options(const DataConfig& config);
+
+}  // namespace stair::apps

@@ -1,0 +1,122 @@
+#include "apps/train/network.h"
+
+#include "core/text.h"
+#include "nn/graph/capture.h"
+#include "nn/model.h"
+#include "nn/state_dict.h"
+#include "qat/convert.h"
+
+namespace stair::apps {
+
+std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& c, int64_t classes, int size,
+                                             uint64_t seed) {
+  nn::ModelOptions options;
+  options.num_classes = classes;
+  options.width = c.width;
+  options.relu6 = !c.relu6_to_relu;
+  options.same_upper_padding = c.same_upper_padding;
+  options.seed = seed;
+  const std::shared_ptr<nn::Module> model = nn::find_model(c.model).build(options);
+  if (!c.weights.empty()) {
+    nn::LoadOptions load;
+    load.reset_head = c.reset_head;
+    load.allow_nonfinite = c.allow_nonfinite;
+    nn::load_weights(*model, c.weights, load);
+  }
+  const autograd::Variable example(Tensor::zeros({1, size, size, 3}, DType::f32));
+  return std::make_shared<nn::GraphModule>(nn::capture(*model, example));
+}
+
+QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
+  qat::QatConfig config = qat::x86_config(c.wbits, c.abits, c.quantizer);
+  config.first_last_8_bits = c.first_last_8_bits;
+  qat::Prepared prepared = qat::prepare_qat(float_graph.graph(), config);
+  if (c.strict) {
+    std::string floats;
+    for (const qat::NodeReport& line : prepared.report)
+      if (!line.quantized) floats += str("\n  ", line.name, " (", line.op, "): ", line.how);
+    if (!floats.empty()) throw ConfigError("--strict: these operations stay float:" + floats);
+  }
+  return {std::make_shared<nn::GraphModule>(std::move(prepared.graph)), std::move(prepared.report)};
+}
+
+Network network_of(nn::GraphModule& graph, bool fake_quant) {
+  return [&graph, fake_quant](const Tensor& images) {
+    const autograd::NoGrad no_grad;
+    const bool training = graph.is_training();
+    graph.eval();
+    if (!fake_quant) qat::enable_fake_quant(graph, false);
+    Tensor logits = graph(autograd::Variable(images)).value();
+    if (!fake_quant) qat::enable_fake_quant(graph, true);
+    graph.train(training);
+    return logits;
+  };
+}
+
+Network network_of(qat::Int8Session& session) {
+  return [&session](const Tensor& images) { return session.run(images); };
+}
+
+Json describe_network(const TrainConfig& c, int64_t classes,
+                      const std::vector<std::string>& class_names) {
+  Json j = Json::object(), names = Json::array(), mean = Json::array(), std = Json::array();
+  for (const std::string& name : class_names) names.push_back(printable(name));
+  for (size_t i = 0; i < 3; ++i) {
+    mean.push_back(c.data.mean[i]);
+    std.push_back(c.data.std[i]);
+  }
+  j.set("model", c.model.model);
+  j.set("classes", classes);
+  j.set("width", c.model.width);
+  j.set("same_upper_padding", c.model.same_upper_padding);
+  j.set("relu6_to_relu", c.model.relu6_to_relu);
+  j.set("quantizer", c.quantizer);
+  j.set("wbits", c.wbits);
+  j.set("abits", c.abits);
+  j.set("first_last_8_bits", c.first_last_8_bits);
+  j.set("resize_size", c.data.val_resize_size);
+  j.set("crop_size", c.data.val_crop_size);
+  j.set("mean", std::move(mean));
+  j.set("std", std::move(std));
+  j.set("class_names", std::move(names));
+  return j;
+}
+
+NetworkDescription network_from(const Json& j) {
+  NetworkDescription d;
+  TrainConfig& c = d.config;
+  c.model.model = j.at("model").as_string();
+  d.classes = j.at("classes").as_int();
+  c.model.width = j.at("width").as_double();
+  c.model.same_upper_padding = j.at("same_upper_padding").as_bool();
+  c.model.relu6_to_relu = j.at("relu6_to_relu").as_bool();
+  c.quantizer = j.at("quantizer").as_string();
+  c.wbits = static_cast<int>(j.at("wbits").as_int());
+  c.abits = static_cast<int>(j.at("abits").as_int());
+  c.first_last_8_bits = j.at("first_last_8_bits").as_bool();
+  c.data.val_resize_size = static_cast<int>(j.at("resize_size").as_int());
+  c.data.val_crop_size = static_cast<int>(j.at("crop_size").as_int());
+  for (size_t i = 0; i < 3; ++i) {
+    c.data.mean[i] = j.at("mean").at(i).as_double();
+    c.data.std[i] = j.at("std").at(i).as_double();
+  }
+  for (const Json& name : j.at("class_names").as_array()) d.class_names.push_back(name.as_string());
+  return d;
+}
+
+qat::Int8Graph deploy(const nn::GraphModule& graph, const ModelConfig& model,
+                      const DataConfig& data, const std::vector<std::string>& class_names) {
+  qat::Int8Graph result = qat::convert(graph.graph());
+  result.class_names = class_names;
+  Attributes& m = result.metadata;
+  m.set("model", model.model);
+  m.set("resize_size", int64_t{data.val_resize_size});
+  m.set("crop_size", int64_t{data.val_crop_size});
+  for (size_t i = 0; i < 3; ++i) {
+    m.set(str("mean_", i), data.mean[i]);
+    m.set(str("std_", i), data.std[i]);
+  }
+  return result;
+}
+
+}  // namespace stair::apps

@@ -1,0 +1,51 @@
+// The networks of a run: float, QAT, int8, each as a function from pictures to logits.
+#pragma once
+
+#include <memory>
+
+#include "apps/train/config.h"
+#include "apps/train/evaluate.h"
+#include "core/json.h"
+#include "nn/graph/graph_module.h"
+#include "qat/int8/session.h"
+#include "qat/prepare.h"
+
+namespace stair::apps {
+
+// The model of the configuration as a graph that trains in float; weights are loaded when the
+// configuration names some. `classes` outputs, pictures of `size` pixels. Throws FormatError,
+// ConfigError, NumericsError (NaN weights).
+std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& config, int64_t classes, int size,
+                                             uint64_t seed);
+
+struct QatNetwork {
+  std::shared_ptr<nn::GraphModule> graph;
+  std::vector<qat::NodeReport> report;
+};
+
+// The same graph, prepared for quantization-aware training; it shares the float graph's parameters.
+// With `strict` an operation that stays float is a ConfigError that lists all of them.
+QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& config);
+
+// Evaluation mode, without a tape. `fake_quant` off: the float equivalent of a QAT graph.
+Network network_of(nn::GraphModule& graph, bool fake_quant = true);
+Network network_of(qat::Int8Session& session);
+
+// What a file of this network says of itself, and back: model, outputs, quantization,
+// preprocessing, class names.
+Json describe_network(const TrainConfig& config, int64_t classes,
+                      const std::vector<std::string>& class_names);
+struct NetworkDescription {
+  TrainConfig config;
+  int64_t classes = 0;
+  std::vector<std::string> class_names;
+};
+// Throws FormatError when something is missing.
+NetworkDescription network_from(const Json& description);
+
+// The deployed graph of a QAT network, with what it needs to be used alone: class names and how
+// pictures are prepared.
+qat::Int8Graph deploy(const nn::GraphModule& graph, const ModelConfig& model,
+                      const DataConfig& data, const std::vector<std::string>& class_names);
+
+}  // namespace stair::apps

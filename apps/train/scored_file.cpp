@@ -1,0 +1,80 @@
+#include "apps/train/scored_file.h"
+
+#include "apps/train/checkpoint.h"
+#include "core/file.h"
+
+namespace stair::apps {
+namespace {
+
+// Preprocessing of the file, where no flag asks for another.
+void take_preprocessing(const DataConfig& from, const Options& options, DataConfig& to) {
+  if (!options.given("--val-resize-size")) to.val_resize_size = from.val_resize_size;
+  if (!options.given("--val-crop-size")) to.val_crop_size = from.val_crop_size;
+  if (!options.given("--mean")) to.mean = from.mean;
+  if (!options.given("--std")) to.std = from.std;
+}
+
+void open_int8(const std::string& path, const Options& options, ScoredFile& file) {
+  qat::Int8Graph graph = qat::load_int8_graph(path);
+  DataConfig from;
+  const Attributes& m = graph.metadata;
+  if (m.has("crop_size")) {
+    from.val_resize_size = static_cast<int>(m.get<int64_t>("resize_size"));
+    from.val_crop_size = static_cast<int>(m.get<int64_t>("crop_size"));
+    for (size_t i = 0; i < 3; ++i) {
+      from.mean[i] = m.get<double>(str("mean_", i));
+      from.std[i] = m.get<double>(str("std_", i));
+    }
+    take_preprocessing(from, options, file.data);
+  }
+  file.form = "int8";
+  file.class_names = graph.class_names;
+  file.session = std::make_shared<qat::Int8Session>(std::move(graph));
+  file.network = network_of(*file.session);
+}
+
+void open_checkpoint(const std::string& path, const ModelConfig& model, const Options& options,
+                     ScoredFile& file) {
+  const Checkpoint checkpoint = load_checkpoint(path);
+  NetworkDescription d = network_from(checkpoint.network);
+  take_preprocessing(d.config.data, options, file.data);
+  file.graph = build_float(d.config.model, d.classes, file.data.val_crop_size, 0);
+  if (checkpoint.progress.qat) file.graph = build_qat(*file.graph, d.config).graph;
+  restore(checkpoint, *file.graph, model.allow_nonfinite);
+  file.form = checkpoint.progress.qat ? "qat" : "float";
+  file.class_names = d.class_names;
+  file.network = network_of(*file.graph);
+}
+
+}  // namespace
+
+ScoredFile open_scored_file(const std::string& path, const ModelConfig& model,
+                            const DataConfig& data, int64_t data_classes, const Options& options) {
+  ScoredFile file;
+  file.data = data;
+  std::string magic(8, '\0');
+  {
+    const InputFile input(path, FileUse::model);
+    file.bytes = input.size();
+    if (file.bytes >= magic.size()) input.read_at(0, std::as_writable_bytes(std::span(magic)));
+  }
+  if (magic == qat::kInt8GraphMagic) {
+    open_int8(path, options, file);
+  } else if (magic == kCheckpointMagic) {
+    open_checkpoint(path, model, options, file);
+  } else {
+    if (!options.given("--model"))
+      throw ConfigError(
+          str("'", path, "' is neither an int8 file nor a checkpoint; weights need --model"),
+          "qat_eval weights.safetensors --model resnet20 --data-path FOLDER");
+    ModelConfig with_weights = model;
+    with_weights.weights = path;
+    file.graph =
+        build_float(with_weights, model.num_classes.value_or(data_classes), data.val_crop_size, 0);
+    file.form = "float";
+    file.network = network_of(*file.graph);
+  }
+  return file;
+}
+
+}  // namespace stair::apps

@@ -1,0 +1,269 @@
+#include "apps/train/trainer.h"
+
+#include <cstdio>
+#include <iostream>
+
+#include "apps/program/environment.h"
+#include "apps/program/report.h"
+#include "apps/program/signals.h"
+#include "core/cpu.h"
+#include "core/file.h"
+#include "core/parallel.h"
+#include "core/text.h"
+
+namespace stair::apps {
+namespace {
+
+constexpr int kMostFailedSaves = 3;
+
+bool is_valid_checkpoint(const std::string& path) {
+  try {
+    (void)load_checkpoint(path);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// A file that is no checkpoint of ours gets a hint for what it may be.
+Checkpoint load_named(const std::string& path) {
+  try {
+    return load_checkpoint(path);
+  } catch (const FormatError& error) {
+    const bool weights =
+        path.ends_with(".safetensors") || path.ends_with(".pth") || path.ends_with(".pt");
+    if (weights) throw FormatError(error.what(), "a file of weights starts a run with --weights");
+    throw;
+  }
+}
+
+}  // namespace
+
+Trainer::Trainer(TrainConfig config, const Options& options,
+                 const std::vector<std::string>& arguments)
+    : config_(std::move(config)), json_(options.json()), quiet_(options.quiet()) {
+  if (config_.threads > 0) set_num_threads(config_.threads);
+  open_data();
+  state_.random = Random(config_.data.seed, 1).state();
+  model_ = build_float(config_.model, classes_, config_.data.train_crop_size, config_.data.seed);
+  make_schedule();
+  make_optimizer();
+  if (config_.epochs > 0 || !config_.resume.empty()) open_folder(options, arguments);
+  if (!config_.resume.empty()) resume();
+  autograd::default_random() = Random(state_.random);
+  if (folder_) {
+    std::optional<int64_t> resumed;
+    if (state_.step > 0 || state_.epoch > 0)
+      resumed = state_.batch > 0 ? state_.step - 1 : state_.step;
+    metrics_ = std::make_unique<MetricsLog>(folder_->file("metrics.jsonl"), resumed);
+  }
+  int64_t parameters = 0;
+  for (const nn::NamedVariable& p : model_->named_parameters())
+    parameters += p.variable.value().numel();
+  say(str(config_.model.model, ": ", human_count(static_cast<double>(parameters)), " parameters, ",
+          classes_, " classes | train ", sets_.train->size(), " val ", sets_.val->size(),
+          config_.data.data_path.empty() ? " drawn pictures | " : " pictures | ", num_threads(),
+          " threads, ", active_isa()));
+}
+
+void Trainer::say(const std::string& text) const {
+  if (!quiet_) std::cerr << text << std::endl;
+}
+
+void Trainer::result(const std::string& text) const {
+  if (!quiet_) (json_ ? std::cerr : std::cout) << text << std::endl;
+}
+
+ProgressLook Trainer::look(int64_t every) const {
+  return {terminal_of(2), every, quiet_, "img"};
+}
+
+void Trainer::open_data() {
+  sets_ = open_datasets(config_.data, true);
+  const int64_t on_disk = static_cast<int64_t>(sets_.class_names.size());
+  classes_ = config_.model.num_classes.value_or(on_disk);
+  if (on_disk > classes_)
+    throw ConfigError(
+        str("the data has ", on_disk, " classes, the model ", classes_, " outputs"),
+        "leave --num-classes out, or use --reset-head with weights of another number of classes");
+  train_ = std::make_unique<data::Loader>(sets_.train, train_transform(config_.data),
+                                          train_loader_options(config_.data));
+  val_ = std::make_unique<data::Loader>(sets_.val, val_transform(config_.data),
+                                        val_loader_options(config_.data));
+  if (const int64_t skipped = sets_.train->skipped_files() + sets_.val->skipped_files();
+      skipped > 0)
+    say(str(skipped, " files skipped by suffix"));
+}
+
+void Trainer::open_folder(const Options& options, const std::vector<std::string>& arguments) {
+  const bool resuming = !config_.resume.empty();
+  if (resuming && config_.resume != "auto" && !options.given("--output-dir"))
+    config_.output_dir = folder_exists(config_.resume) ? config_.resume : folder_of(config_.resume);
+  folder_ = std::make_unique<RunFolder>(
+      RunFolderOptions{config_.output_dir, resuming, config_.overwrite});
+  for (const std::string& note : folder_->notes()) say(note);
+  folder_->describe(options.to_toml(), environment(), "qat_train", arguments);
+}
+
+Checkpoint Trainer::newest_checkpoint(const std::string& folder) {
+  std::string reason;
+  for (const std::string& path : numbered_checkpoints(folder)) {
+    try {
+      Checkpoint checkpoint = load_checkpoint(path);
+      say(str("resuming from ", path));
+      return checkpoint;
+    } catch (const FormatError& error) {
+      reason = error.what();
+      say(str("skipped ", path, ": ", reason));
+    }
+  }
+  if (!reason.empty())
+    throw FormatError(
+        str("no checkpoint in '", folder, "' can be read; the last one tried: ", reason));
+  return {};
+}
+
+void Trainer::resume() {
+  const bool is_folder = config_.resume == "auto" || folder_exists(config_.resume);
+  const std::string where = config_.resume == "auto" ? config_.output_dir : config_.resume;
+  const Checkpoint checkpoint = is_folder ? newest_checkpoint(where) : load_named(where);
+  if (checkpoint.state.empty()) {
+    say(str("no checkpoint in '", where, "', starting from the beginning"));
+    return;
+  }
+  check_settings(checkpoint.settings, settings(), where);
+  if (checkpoint.progress.qat) enter_qat();
+  restore(checkpoint, *model_, config_.model.allow_nonfinite);
+  optimizer_->load_state(checkpoint.optimizer);
+  state_ = checkpoint.progress;
+}
+
+// What must not change while a run goes on: bits of the result depend on it.
+Json Trainer::settings() const {
+  Json j = Json::object();
+  j.set("quantizer", config_.quantizer);
+  j.set("wbits", config_.wbits);
+  j.set("abits", config_.abits);
+  j.set("first_last_8_bits", config_.first_last_8_bits);
+  j.set("opt", config_.opt);
+  j.set("batch_size", config_.data.batch_size);
+  j.set("train_batches", config_.data.train_batches);
+  j.set("seed", config_.data.seed);
+  return j;
+}
+
+void Trainer::make_optimizer() {
+  std::vector<nn::ParameterGroup> groups =
+      nn::decay_groups(model_->named_parameters(), config_.weight_decay);
+  if (config_.opt == "sgd") {
+    autograd::SgdOptions options;
+    options.momentum = config_.momentum;
+    options.nesterov = config_.nesterov;
+    optimizer_ = std::make_unique<nn::Sgd>(std::move(groups), options);
+  } else {
+    autograd::AdamOptions options;
+    options.decoupled = config_.opt == "adamw";
+    optimizer_ = std::make_unique<nn::Adam>(std::move(groups), options);
+  }
+}
+
+void Trainer::make_schedule() {
+  const int64_t steps = train_->batches();
+  schedule_.kind = nn::schedule_kind(config_.lr_scheduler);
+  schedule_.total_steps = std::max<int64_t>(config_.epochs * steps, 1);
+  schedule_.step_size = config_.lr_step_size * steps;
+  for (const std::string& epoch : config_.lr_milestones)
+    schedule_.milestones.push_back(static_cast<int64_t>(std::stoll(epoch)) * steps);
+  schedule_.gamma = config_.lr_gamma;
+  schedule_.lr_min = *config_.lr > 0 ? config_.lr_min / *config_.lr : 0;
+  schedule_.warmup_steps = config_.lr_warmup_epochs * steps;
+  schedule_.warmup =
+      config_.lr_warmup_method == "linear" ? nn::Warmup::linear : nn::Warmup::constant;
+  schedule_.warmup_factor = config_.lr_warmup_decay;
+  nn::check_schedule(schedule_);
+}
+
+void Trainer::enter_qat() {
+  QatNetwork qat = build_qat(*model_, config_);
+  model_ = qat.graph;
+  make_optimizer();
+  state_.qat = true;
+  int64_t floats = 0;
+  for (const qat::NodeReport& node : qat.report) floats += node.quantized ? 0 : 1;
+  if (folder_)
+    write_file(folder_->file("quantization.txt"), std::string_view(qat::to_string(qat.report)));
+  say(str("quantization: ", config_.quantizer, ", weights ", config_.wbits, " bits, activations ",
+          config_.abits, " bits, ", qat.report.size() - static_cast<size_t>(floats),
+          " operations on integers, ", floats, " float"));
+}
+
+void Trainer::begin_epoch() {
+  const bool quantized = qat_epoch() >= 0;
+  if (quantized && !state_.qat) enter_qat();
+  if (!quantized) return;
+  if (qat_epoch() >= config_.num_observer_update_epochs) qat::enable_observers(*model_, false);
+  if (qat_epoch() >= config_.num_batch_norm_update_epochs) qat::freeze_batch_norm(*model_, true);
+}
+
+int Trainer::run() {
+  if (config_.epochs == 0) {
+    evaluate_only();
+    return 0;
+  }
+  if (state_.epoch >= config_.epochs) {
+    say(str("all ", config_.epochs, " epochs are done; more come with a larger --epochs"));
+    return 0;
+  }
+  watch_signals();
+  while (state_.epoch < config_.epochs) {
+    begin_epoch();
+    if (!train_epoch() || !finish_epoch()) return stop();
+    if (stop_requested()) return stop();
+  }
+  if (json_) std::cout << last_record_.dump() << std::endl;
+  const std::string best = folder_->file("best.int8");
+  if (file_exists(best)) {
+    result(str("best int8: epoch ", state_.best_epoch + 1, ", top-1 ", fixed(state_.best_top1, 2),
+               " | ", best));
+    say(str("next: qat_eval ", best,
+            config_.data.data_path.empty() ? "" : str(" --data-path ", config_.data.data_path)));
+  }
+  return 0;
+}
+
+void Trainer::evaluate_only() {
+  const Score s = score(false).real;
+  last_record_ = Json::object();
+  last_record_.set("float_top1", s.top1());
+  last_record_.set("float_top5", s.top5());
+  last_record_.set("images", s.images);
+  if (json_) std::cout << last_record_.dump() << std::endl;
+  result(str("0 epochs: evaluated, nothing trained, nothing saved | float top-1 ",
+             fixed(s.top1(), 2), " top-5 ", fixed(s.top5(), 2), " on ", s.images, " pictures"));
+}
+
+void Trainer::save(bool must_work) {
+  state_.random = autograd::default_random().state();
+  char name[64];
+  std::snprintf(name, sizeof name, "checkpoint-%08lld.stair", static_cast<long long>(state_.step));
+  try {
+    folder_->restore();
+    save_checkpoint(folder_->file(name), state_, settings(),
+                    describe_network(config_, classes_, sets_.class_names), *model_, *optimizer_);
+    failed_saves_ = 0;
+    (void)prune_checkpoints(folder_->path(), config_.checkpoint_hist, is_valid_checkpoint);
+  } catch (const IoError& error) {
+    if (must_work || ++failed_saves_ >= kMostFailedSaves) throw;
+    say(str("warning: ", error.what(), "; training goes on and tries again at the next save"));
+  }
+}
+
+int Trainer::stop() {
+  save(true);
+  say(str("stopped in epoch ", state_.epoch + 1, " after step ", state_.step,
+          ", state saved; go on with the same flags and --resume auto", " --output-dir ",
+          folder_->path()));
+  return stop_exit_code();
+}
+
+}  // namespace stair::apps

@@ -1,0 +1,88 @@
+// Quantization-aware training, end to end: float epochs, QAT epochs with frozen observers and batch
+// norm at the end, int8 copies that are evaluated on the way, checkpoints that resume with the same
+// bits.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/program/metrics_log.h"
+#include "apps/program/progress.h"
+#include "apps/program/run_folder.h"
+#include "apps/train/checkpoint.h"
+#include "apps/train/config.h"
+#include "apps/train/data.h"
+#include "apps/train/network.h"
+#include "nn/optimizer.h"
+#include "nn/schedule.h"
+
+namespace stair::apps {
+
+// The run folder holds config.toml, env.json, command.txt, metrics.jsonl (an object an epoch),
+// checkpoint-<step>.stair, best.int8 and last.int8.
+class Trainer {
+ public:
+  // Opens data and model and, with --resume, the checkpoint.
+  Trainer(TrainConfig config, const Options& options, const std::vector<std::string>& arguments);
+  // The exit code: 0, or 130 / 143 after a signal, with the state saved.
+  int run();
+
+ private:
+  struct EpochScores {
+    Score real, int8;  // int8 without images: not evaluated
+    double agree = 0;  // percent of pictures with the same class
+    bool finished = true;
+  };
+  struct StepResult {
+    double loss;
+    int64_t hits;
+    bool finite;
+  };
+
+  void open_folder(const Options& options, const std::vector<std::string>& arguments);
+  void open_data();
+  void resume();
+  Checkpoint newest_checkpoint(const std::string& folder);
+  Json settings() const;
+  void make_optimizer();
+  void make_schedule();
+  void enter_qat();
+  void begin_epoch();
+  int64_t qat_epoch() const { return state_.epoch - *config_.float_epochs; }
+
+  bool train_epoch();
+  StepResult step(const data::Batch& batch);
+  void pass_over(const data::Batch& batch, double loss);
+  std::string first_nonfinite(const data::Batch& batch);
+
+  bool finish_epoch();
+  EpochScores score(bool with_int8);
+  void write_int8(const EpochScores& scores);
+  Json record(const EpochScores& scores) const;
+  std::string line(const EpochScores& scores) const;
+  void save(bool must_work);
+  int stop();
+  void evaluate_only();
+  void say(const std::string& text) const;
+  void result(const std::string& text) const;
+  ProgressLook look(int64_t every) const;
+
+  TrainConfig config_;
+  bool json_, quiet_;
+  Datasets sets_;
+  int64_t classes_ = 0;
+  std::unique_ptr<data::Loader> train_, val_;
+  std::shared_ptr<nn::GraphModule> model_;
+  std::unique_ptr<nn::Optimizer> optimizer_;
+  nn::Schedule schedule_;
+  RunState state_;
+  std::unique_ptr<RunFolder> folder_;
+  std::unique_ptr<MetricsLog> metrics_;
+  int failed_saves_ = 0;
+  double epoch_seconds_ = 0;  // of training, in this process
+  int64_t epoch_images_ = 0;
+  Json last_record_;
+};
+
+}  // namespace stair::apps

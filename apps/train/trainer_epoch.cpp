@@ -1,0 +1,151 @@
+// Trainer: the steps of an epoch.
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <iostream>
+
+#include "apps/program/report.h"
+#include "apps/program/signals.h"
+#include "apps/train/trainer.h"
+#include "autograd/ops/cross_entropy.h"
+#include "core/file.h"
+#include "nn/finite.h"
+#include "nn/gradients.h"
+
+namespace stair::apps {
+namespace {
+
+int64_t count_hits(const Tensor& logits, const Tensor& labels) {
+  const int64_t classes = logits.size(1);
+  int64_t hits = 0;
+  for (int64_t i = 0; i < logits.size(0); ++i) {
+    const float* row = logits.data<float>() + i * classes;
+    int64_t best = 0;
+    for (int64_t c = 1; c < classes; ++c)
+      if (row[c] > row[best]) best = c;
+    hits += best == labels.data<int64_t>()[i] ? 1 : 0;
+  }
+  return hits;
+}
+
+// Buffers as they were before a step, for steps that are passed over.
+class BufferSnapshot {
+ public:
+  explicit BufferSnapshot(const nn::Module& model) : buffers_(model.named_buffers()) {
+    for (const nn::NamedVariable& b : buffers_) values_.push_back(b.variable.value().clone());
+  }
+  void restore() const {
+    for (size_t i = 0; i < buffers_.size(); ++i) {
+      Tensor value = buffers_[i].variable.value();
+      value.copy_from(values_[i]);
+    }
+  }
+
+ private:
+  std::vector<nn::NamedVariable> buffers_;
+  std::vector<Tensor> values_;
+};
+
+}  // namespace
+
+Trainer::StepResult Trainer::step(const data::Batch& batch) {
+  autograd::CrossEntropyOptions options;
+  options.label_smoothing = config_.label_smoothing;
+  const autograd::Variable logits = (*model_)(autograd::Variable(batch.images));
+  const autograd::Variable loss = autograd::cross_entropy(logits, batch.labels, options);
+  const double value = loss.value().item<float>();
+  if (!std::isfinite(value)) return {value, 0, false};
+  loss.backward();
+  const std::vector<nn::NamedVariable> parameters = model_->named_parameters();
+  const double norm = config_.clip_grad_norm
+                          ? nn::clip_grad_norm(parameters, *config_.clip_grad_norm)
+                          : nn::gradient_norm(parameters);
+  if (!std::isfinite(norm)) return {value, 0, false};
+  optimizer_->step(*config_.lr * nn::lr_factor(schedule_, state_.step));
+  return {value, count_hits(logits.value(), batch.labels), true};
+}
+
+std::string Trainer::first_nonfinite(const data::Batch& batch) {
+  std::string found;
+  model_->set_observer([&](const nn::Node& node, const autograd::Variable& value) {
+    if (found.empty() && nn::first_non_finite(value.value()) >= 0) found = node.name;
+  });
+  const autograd::NoGrad no_grad;
+  (void)(*model_)(autograd::Variable(batch.images));
+  model_->set_observer({});
+  return found.empty() ? "the gradients only" : found;
+}
+
+void Trainer::pass_over(const data::Batch& batch, double loss) {
+  optimizer_->zero_grad();
+  const int64_t tolerated = tolerated_nonfinite(config_.nonfinite);
+  if (++state_.skipped_in_row <= tolerated) {
+    say(str("warning: step ", state_.step, " is not finite and was passed over (",
+            state_.skipped_in_row, " in a row)"));
+    return;
+  }
+  const double lr = *config_.lr * nn::lr_factor(schedule_, state_.step);
+  const std::string layer = first_nonfinite(batch);
+  Json diagnosis = Json::object(), samples = Json::array();
+  for (int64_t sample : batch.samples) samples.push_back(sample);
+  diagnosis.set("epoch", state_.epoch);
+  diagnosis.set("step", state_.step);
+  diagnosis.set("lr", lr);
+  diagnosis.set("loss", json_number(loss));
+  diagnosis.set("first_nonfinite", layer);
+  diagnosis.set("samples", std::move(samples));
+  const std::string path = folder_->file("nonfinite.json");
+  write_file(path, std::string_view(diagnosis.dump(1)));
+  throw NumericsError(str("training: loss or gradients are not finite at step ", state_.step,
+                          ", learning rate ", lr, ", first in: ", layer,
+                          "; the step was not applied, no checkpoint was replaced; see ", path),
+                      "lower --lr, or pass over such steps with --nonfinite skip:N");
+}
+
+bool Trainer::train_epoch() {
+  const int64_t batches = train_->batches();
+  model_->train();
+  const bool quantized = qat_epoch() >= 0;
+  Progress progress(
+      std::cerr, look(config_.print_freq),
+      str(quantized ? "qat   " : "float ", "epoch ", state_.epoch + 1, "/", config_.epochs),
+      batches, state_.batch);
+  train_->start_epoch(state_.epoch, state_.batch);
+  epoch_seconds_ = 0;
+  epoch_images_ = 0;
+  const bool may_skip = tolerated_nonfinite(config_.nonfinite) > 0;
+  const auto start = std::chrono::steady_clock::now();
+  while (state_.batch < batches) {
+    const auto batch = train_->next();
+    if (!batch) break;
+    const std::optional<BufferSnapshot> before =
+        may_skip ? std::optional<BufferSnapshot>(std::in_place, *model_) : std::nullopt;
+    const StepResult result = step(*batch);
+    if (result.finite) {
+      optimizer_->zero_grad();
+      state_.skipped_in_row = 0;
+      state_.loss_sum += result.loss * static_cast<double>(batch->images.size(0));
+      state_.seen += batch->images.size(0);
+      state_.hits += result.hits;
+    } else {
+      if (may_skip) before->restore();
+      pass_over(*batch, result.loss);
+    }
+    ++state_.batch;
+    ++state_.step;
+    epoch_images_ += batch->images.size(0);
+    progress.update(
+        state_.batch, batch->images.size(0),
+        str("loss ",
+            fixed(state_.loss_sum / std::max<double>(1, static_cast<double>(state_.seen)), 3)));
+    if (stop_requested()) break;
+    const bool due =
+        config_.save_every > 0 && state_.step % config_.save_every == 0 && state_.batch < batches;
+    if (due || take_save_request()) save(false);
+  }
+  epoch_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  progress.finish();
+  return !stop_requested();
+}
+
+}  // namespace stair::apps
