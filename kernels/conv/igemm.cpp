@@ -213,17 +213,24 @@ void run_grid(const Grid& g, const IgemmMicro& micro) {
   const int64_t blocks = (g.pixels() + kBlockPixels - 1) / kBlockPixels;
   const int64_t block_tasks = std::min(blocks, kTasks);
   const int64_t panel_tasks = std::min(all_panels, std::max<int64_t>(1, 16 / block_tasks));
+  // A pointwise product of many channels reads every pixel once, too thinly spread for the hardware
+  // to fetch ahead well.
+  const bool thin = g.tap_count() == 1 && g.span == 1 && g.step_h == 1 && g.step_w == 1 &&
+                    g.groups == 1 && g.depth >= 64;
+  const int64_t ahead = thin ? micro.pixels * g.channels : 0;
   parallel_tasks(block_tasks * panel_tasks, [&](int64_t task) {
     const int64_t bt = task / panel_tasks, pt = task % panel_tasks;
+    const int64_t first_panel = all_panels * pt / panel_tasks,
+                  last_panel = all_panels * (pt + 1) / panel_tasks;
     Block block(g, micro.pixels);
     for (int64_t b = blocks * bt / block_tasks; b < blocks * (bt + 1) / block_tasks; ++b) {
       block.fill(b * kBlockPixels, std::min((b + 1) * kBlockPixels, g.pixels()));
-      for (int64_t p = all_panels * pt / panel_tasks; p < all_panels * (pt + 1) / panel_tasks;
-           ++p) {
+      for (int64_t p = first_panel; p < last_panel; ++p) {
         const int64_t group = p / packed.panels, first = p % packed.panels * packed.width;
         micro.panel({block.in(), block.out(), packed.weights(p), g.bias ? packed.bias(p) : nullptr,
                      block.count(), g.tap_count(), g.depth, group * (g.channels / g.groups),
-                     group * g.columns + first, std::min(packed.width, g.columns - first)});
+                     group * g.columns + first, std::min(packed.width, g.columns - first),
+                     p == first_panel ? ahead : 0});
       }
     }
   });

@@ -23,6 +23,8 @@ struct IgemmPanel {
   int64_t in_offset,
       out_offset;   // added to every pointer: the group's first channel, the panel's first column
   int64_t columns;  // of the panel, at most 2 * lanes
+  int64_t
+      fetch_ahead;  // distance to the input of the next tile where that is worth a prefetch, else 0
 };
 
 struct IgemmMicro {

@@ -179,6 +179,20 @@ void expect_agreement(RunConv run, OracleOfConv oracle, const std::vector<ConvSh
   }
 }
 
+void expect_agreement_of_long_sums(RunConv run, OracleOfConv oracle) {
+  const std::vector<ConvShape> shapes = {
+      {.n = 2, .c = 120000, .o = 16},
+      {.n = 2, .c = 16, .o = 120000},
+      {.n = 2, .h = 250, .w = 250, .c = 4, .o = 4},
+      {.n = 2, .h = 250, .w = 250, .c = 2, .o = 2, .kh = 3, .groups = 2}};
+  for (const ConvShape& s : shapes) {
+    ConvCase c = conv_case(s, 4);
+    for (Guarded* g : {&c.x, &c.w, &c.bias, &c.gy})
+      for (int64_t i = 0; i < g->count(); ++i) g->data()[i] = std::abs(g->data()[i]);
+    expect_agreement_of(run, c, oracle(c));
+  }
+}
+
 void expect_same_bits_for_any_threads(RunConv run, const std::vector<ConvShape>& shapes) {
   const int before = num_threads();
   for (Isa isa : fast_isas()) {

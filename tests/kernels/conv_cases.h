@@ -56,6 +56,8 @@ using RunConv = Guarded (*)(ConvCase&);
 using OracleOfConv = ConvOracle (*)(ConvCase&);
 void expect_agreement(RunConv run, OracleOfConv oracle, ConvKind kind, int cases);
 void expect_agreement(RunConv run, OracleOfConv oracle, const std::vector<ConvShape>& shapes);
+// Sums of 100,000 and more products of one sign, where rounding errors grow most.
+void expect_agreement_of_long_sums(RunConv run, OracleOfConv oracle);
 void expect_same_bits_for_any_threads(RunConv run, const std::vector<ConvShape>& shapes);
 
 }  // namespace stair::kernels

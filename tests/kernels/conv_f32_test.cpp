@@ -108,6 +108,9 @@ TEST(ConvForward, AgreesWithTheReferenceOnDepthwiseShapes) {
 TEST(ConvForward, AgreesWithTheReferenceOnShapesOfNetworks) {
   expect_agreement(run_forward, forward_oracle, kShapes);
 }
+TEST(ConvForward, KeepsTheBoundOnLongSumsOfOneSign) {
+  expect_agreement_of_long_sums(run_forward, forward_oracle);
+}
 TEST(ConvForwardExact, GivesTheSameBitsForAnyNumberOfThreads) {
   expect_same_bits_for_any_threads(run_forward, kShapes);
 }
@@ -139,6 +142,9 @@ TEST(ConvBackwardData, AgreesWithTheReferenceOnDepthwiseShapes) {
 TEST(ConvBackwardData, AgreesWithTheReferenceOnShapesOfNetworks) {
   expect_agreement(run_backward_data, backward_data_oracle, kShapes);
 }
+TEST(ConvBackwardData, KeepsTheBoundOnLongSumsOfOneSign) {
+  expect_agreement_of_long_sums(run_backward_data, backward_data_oracle);
+}
 TEST(ConvBackwardDataExact, GivesTheSameBitsForAnyNumberOfThreads) {
   expect_same_bits_for_any_threads(run_backward_data, kShapes);
 }
@@ -154,6 +160,9 @@ TEST(ConvBackwardWeights, AgreesWithTheReferenceOnDepthwiseShapes) {
 }
 TEST(ConvBackwardWeights, AgreesWithTheReferenceOnShapesOfNetworks) {
   expect_agreement(run_backward_weights, backward_weights_oracle, kShapes);
+}
+TEST(ConvBackwardWeights, KeepsTheBoundOnLongSumsOfOneSign) {
+  expect_agreement_of_long_sums(run_backward_weights, backward_weights_oracle);
 }
 TEST(ConvBackwardWeightsExact, GivesTheSameBitsForAnyNumberOfThreads) {
   expect_same_bits_for_any_threads(run_backward_weights, kShapes);
