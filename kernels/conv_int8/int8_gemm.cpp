@@ -199,17 +199,17 @@ void run_task(const Plan& plan, int64_t row_task, int64_t unit_task) {
   }
 }
 
-RequantSteps steps_of(const Requant& r) {
+}  // namespace
+
+RequantSteps requant_steps(const Requant& r) {
   return {r.inv_scale, static_cast<float>(r.lo - r.zero_point),
           static_cast<float>(r.hi - r.zero_point), r.zero_point};
 }
 
-}  // namespace
-
 TileEpilogue tile_epilogue(const ConvInt8::Args& args) {
   TileEpilogue e{};
-  e.code = steps_of(args.requant);
-  e.sum = steps_of(args.residual.sum);
+  e.code = requant_steps(args.requant);
+  e.sum = requant_steps(args.residual.sum);
   e.scale_q = args.residual.scale_q;
   e.residual_scale = args.residual.scale;
   e.residual_zero_point = args.residual.zero_point;

@@ -88,6 +88,7 @@ size_t gemm_packed_bytes(const GemmKernel& kernel, const ConvShape& s);
 void gemm_pack(const GemmKernel& kernel, const ConvShape& s, const int8_t* w, void* packed);
 void gemm_run(const GemmKernel& kernel, const ConvInt8::Args& args);
 
+RequantSteps requant_steps(const Requant& r);
 TileEpilogue tile_epilogue(const ConvInt8::Args& args);
 // Fills offset, multiplier, bias (and w_zero_point) of `count` channels from channel `first`;
 // x_zero_point as A stores it.
