@@ -66,10 +66,10 @@ Variable dropout(const Variable& x, double p, bool training) {
   if (!(p >= 0 && p <= 1)) throw ConfigError(str("dropout: p ", p, ", expected 0 to 1"));
   const Attributes attributes =
       tracing() ? Attributes{{"p", p}, {"training", training}} : Attributes{};
-  const Tensor xv = real_operand("dropout", "x", x);
   if (!training || p == 0)
     return record(
-        "dropout", {x}, xv, [](const Tensor& gy) { return std::vector<Tensor>{gy}; }, attributes);
+        "dropout", {x}, x.value(), [](const Tensor& gy) { return std::vector<Tensor>{gy}; }, attributes);
+  const Tensor xv = real_operand("dropout", "x", x);
   const Tensor mask = kept_elements(xv.numel(), p);
   const double factor = p < 1 ? 1 / (1 - p) : 0;
   return record(

@@ -49,7 +49,11 @@ Shape shape_of(const Int8Graph& graph, const Int8Node& node, const std::vector<S
   const Shape& x = shapes[static_cast<size_t>(node.inputs[0])];
   if (node.op == "conv") return conv_shape(node, x);
   if (node.op == "max_pool" || node.op == "avg_pool") return pool_shape(node, x);
-  if (node.op == "flatten") return {x[0], x[0] == 0 ? 0 : x.numel() / x[0]};
+  if (node.op == "flatten") {
+    int64_t features = 1;
+    for (int i = 1; i < x.rank(); ++i) features *= x[i];
+    return {x[0], features};
+  }
   if (node.op == "pad_channels")
     return {x[0], x[1], x[2],
             x[3] + node.attributes.get<int64_t>("before") + node.attributes.get<int64_t>("after")};
