@@ -198,13 +198,13 @@ void depthwise_backward_weights(const ConvBackwardWeights<float>::Args& a,
                    s.stride_w * s.c, s.c});
       });
   });
+  float* const sums = partial.as<float>();
+  parallel_for(floats, 1 << 11, [&](int64_t begin, int64_t end) {
+    for (int64_t split = 1; split < splits; ++split)
+      for (int64_t i = begin; i < end; ++i) sums[i] += sums[split * floats + i];
+  });
   for (int64_t c = 0; c < s.c; ++c)
-    for (int64_t t = 0; t < taps; ++t) {
-      float sum = 0;
-      for (int64_t split = 0; split < splits; ++split)
-        sum += partial.as<float>()[split * floats + t * s.c + c];
-      a.gw[c * taps + t] = sum;
-    }
+    for (int64_t t = 0; t < taps; ++t) a.gw[c * taps + t] = sums[t * s.c + c];
 }
 
 }  // namespace stair::kernels
