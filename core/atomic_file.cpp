@@ -59,19 +59,17 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   folder_fd_ = uninterrupted(
       [&] { return calls.open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
   if (folder_fd_ < 0) fail("open of the folder", errno);
-  const std::string temporary = temporary_name(path_);
+  temporary_ = temporary_name(path_);
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
   const auto create = [&] {
-    return uninterrupted([&] {
-      return calls.open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    });
+    return uninterrupted([&] { return calls.open(temporary_.c_str(), kFlags, 0666); });
   };
   fd_ = create();
   if (fd_ < 0 && errno == EEXIST) {
-    remove_file(temporary);  // a dead process with the same id left it there
+    calls.unlink(temporary_.c_str());  // a dead process with the same id left it there
     fd_ = create();
   }
   if (fd_ < 0) fail("open", errno);
-  temporary_ = temporary;
 }
 
 AtomicFile::~AtomicFile() {

@@ -197,6 +197,9 @@ TEST(AtomicFileFault, MessagesNamePathCallAndReason) {
             "cannot write '" + path + "': fsync: Input/output error");
   EXPECT_EQ(save_message(path, {.at = 7, .error = EROFS}),
             "cannot write '" + path + "': rename: Read-only file system");
+  EXPECT_EQ(save_message(path, {.at = 8, .error = EIO}),
+            "cannot write '" + path + "': fsync of the folder: Input/output error");
+  EXPECT_EQ(save_message(path, {.at = 8, .error = EINVAL}), "saved");
   const std::string missing = folder / "none/f";
   EXPECT_EQ(save_message(missing, {.at = 100}),
             "cannot write '" + missing + "': open of the folder: No such file or directory");
