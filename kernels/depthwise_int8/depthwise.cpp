@@ -84,6 +84,7 @@ void interleave_row(const Plan& plan, int64_t n, int64_t oy, int64_t c, Interlea
       const int64_t ky = group * rows + r;
       set_row(plan, task, r, n, oy * s.stride_h - s.pad_top + ky * s.dilation_h, ky < s.kh, c);
     }
+    task.used = static_cast<int>(std::min<int64_t>(rows, s.kh - group * rows));
     plan.kernel.interleave(task);
     task.out += plan.columns * plan.chunk * 4;
   }
@@ -105,6 +106,7 @@ void run_band(const Plan& plan, int64_t n, int64_t first, int64_t last, int64_t 
                                   .channels = channels,
                                   .zero_points = zero_points,
                                   .is_signed = args.x_signed,
+                                  .used = 0,
                                   .out = scratch.as<uint8_t>()};
   DepthwiseRowTask row{{}, s.kw, s.stride_w, s.dilation_w, plan.columns};
   row.tile.a = scratch.as<uint8_t>();

@@ -24,6 +24,7 @@ struct InterleaveTask {
   int64_t channels;            // of the chunk that exist
   const uint8_t* zero_points;  // a chunk of them
   bool is_signed;
+  int used;  // rows of the group that the window has; the others meet weights of zero
   uint8_t* out;
 };
 

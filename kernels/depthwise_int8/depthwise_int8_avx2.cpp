@@ -27,13 +27,14 @@ constexpr int kRowsPerGroup = 2, kChunkVectors = 4, kPixels = 6;
 }
 
 // 32 channels of two pixels.
+template <int kUsed, bool kSigned>
 [[gnu::always_inline]] inline void interleave_pixel(uint8_t* out, const uint8_t* const* pixels,
-                                                    int64_t channels, bool is_signed) {
+                                                    int64_t channels) {
   for (int64_t c = 0; c < channels; c += 8, out += 32) {
     const __m128i pairs = _mm_unpacklo_epi8(load_eight(pixels[0] + c, channels - c),
                                             load_eight(pixels[1] + c, channels - c));
     _mm256_store_si256(reinterpret_cast<__m256i*>(out),
-                       is_signed ? _mm256_cvtepi8_epi16(pairs) : _mm256_cvtepu8_epi16(pairs));
+                       kSigned ? _mm256_cvtepi8_epi16(pairs) : _mm256_cvtepu8_epi16(pairs));
   }
 }
 

@@ -18,15 +18,16 @@ constexpr int kRowsPerGroup = 2, kChunkVectors = 4, kPixels = 8;
 }
 
 // 64 channels of two pixels.
+template <int kUsed, bool kSigned>
 [[gnu::always_inline]] inline void interleave_pixel(uint8_t* out, const uint8_t* const* pixels,
-                                                    int64_t channels, bool is_signed) {
+                                                    int64_t channels) {
   for (int64_t c = 0; c < channels; c += 16, out += 64) {
     const int64_t n = channels - c;
     const __mmask16 exist = static_cast<__mmask16>(n >= 16 ? 0xFFFF : 0xFFFF >> (16 - n));
     const __m128i a = _mm_maskz_loadu_epi8(exist, pixels[0] + c);
     const __m128i b = _mm_maskz_loadu_epi8(exist, pixels[1] + c);
     const __m256i pairs = _mm256_set_m128i(_mm_unpackhi_epi8(a, b), _mm_unpacklo_epi8(a, b));
-    _mm512_store_si512(out, is_signed ? _mm512_cvtepi8_epi16(pairs) : _mm512_cvtepu8_epi16(pairs));
+    _mm512_store_si512(out, kSigned ? _mm512_cvtepi8_epi16(pairs) : _mm512_cvtepu8_epi16(pairs));
   }
 }
 

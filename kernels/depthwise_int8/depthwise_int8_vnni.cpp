@@ -20,17 +20,19 @@ constexpr int kRowsPerGroup = 4, kChunkVectors = 4, kPixels = 8;
 
 // 64 channels of four pixels. The unpack instructions work within 16-byte lanes, so the four-byte
 // pieces of the channels are transposed first; then every stored vector holds 16 channels in order.
+template <int kUsed, bool kSigned>
 [[gnu::always_inline]] inline void interleave_pixel(uint8_t* out, const uint8_t* const* pixels,
-                                                    int64_t channels, bool is_signed) {
+                                                    int64_t channels) {
   const __mmask64 exist = channels >= 64 ? ~0ULL : ~0ULL >> (64 - channels);
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i flip = _mm512_set1_epi8(is_signed ? -128 : 0);
+  const __m512i flip = _mm512_set1_epi8(-128);
   __m512i row[4];
 #pragma GCC unroll 4
-  for (int r = 0; r < 4; ++r) {
+  for (int r = 0; r < kUsed; ++r) {
     const __m512i codes = _mm512_maskz_loadu_epi8(exist, pixels[r]);
-    row[r] = _mm512_permutexvar_epi32(order, _mm512_xor_si512(codes, flip));
+    row[r] = _mm512_permutexvar_epi32(order, kSigned ? _mm512_xor_si512(codes, flip) : codes);
   }
+  if constexpr (kUsed == 3) row[3] = row[2];
   const __m512i low01 = _mm512_unpacklo_epi8(row[0], row[1]);
   const __m512i high01 = _mm512_unpackhi_epi8(row[0], row[1]);
   const __m512i low23 = _mm512_unpacklo_epi8(row[2], row[3]);
