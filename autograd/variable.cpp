@@ -34,6 +34,22 @@ Variable::Variable(Tensor value, bool requires_grad) : impl_(std::make_shared<Im
   impl_->requires_grad = requires_grad;
 }
 
+Record::~Record() {
+  // Inputs still to be let go by the outermost of the destructors that are running.
+  thread_local std::vector<Variable>* pending = nullptr;
+  if (pending != nullptr) {
+    for (Variable& input : inputs) pending->push_back(std::move(input));
+    return;
+  }
+  std::vector<Variable> list = std::move(inputs);
+  pending = &list;
+  while (!list.empty()) {
+    const Variable last = std::move(list.back());
+    list.pop_back();
+  }
+  pending = nullptr;
+}
+
 Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward backward,
                 const Attributes& attributes) {
   static std::atomic<uint64_t> next_sequence{0};
@@ -44,8 +60,8 @@ Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward
   if (grad_on && wanted) {
     result.impl_->requires_grad = true;
     result.impl_->record =
-        std::make_shared<Record>(Record{op, next_sequence.fetch_add(1, std::memory_order_relaxed),
-                                        std::move(inputs), std::move(backward)});
+        std::make_shared<Record>(op, next_sequence.fetch_add(1, std::memory_order_relaxed),
+                                 std::move(inputs), std::move(backward));
   }
   return result;
 }

@@ -72,6 +72,9 @@ struct Record {
   uint64_t sequence;
   std::vector<Variable> inputs;
   Backward backward;
+  // Frees the records that only this one holds in a loop, so that no depth of a tape uses up the
+  // stack.
+  ~Record();
 };
 
 // The variable an operation made: value `y`, and a record when gradients are on and an input

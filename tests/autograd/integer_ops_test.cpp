@@ -13,6 +13,7 @@
 #include "autograd/ops/flatten.h"
 #include "autograd/ops/global_avg_pool.h"
 #include "autograd/ops/linear.h"
+#include "autograd/ops/max_pool2d.h"
 #include "autograd/ops/mul.h"
 #include "autograd/ops/pad_channels.h"
 #include "autograd/ops/relu.h"
@@ -188,7 +189,9 @@ TEST(IntegerOpsExact, GlobalAverageIsTheIntegerSumTimesOneFactor) {
 
 TEST(IntegerOpsExact, MovingElementsKeepsCodesAndParameters) {
   const Tensor x = random_codes({2, 4, 4, 3}, DType::u8, kU8, 1);
+  const Pool2dOptions pool{{3, 3}, {2, 2}, {1, 1, 1, 1}};
   const std::vector<test::Function> moves = {
+      [&](const auto& in) { return max_pool2d(in[0], pool); },
       [](const auto& in) { return flatten(in[0]); },
       [](const auto& in) {
         return reshape(in[0], {8, -1});

@@ -118,7 +118,7 @@ TEST(Tape, DeepChainsAreWalkedAndFreedWithoutRecursion) {
   }
   EXPECT_EQ(gradient(x), 100001);
   Variable y = x;
-  for (int i = 0; i < 100000; ++i) y = add(y, x);  // freed without a backward
+  for (int i = 0; i < 1000000; ++i) y = add(y, x);  // freed without a backward
 }
 
 TEST(Tape, BackwardFreesWhatItHasPassed) {
