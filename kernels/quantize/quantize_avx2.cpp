@@ -69,21 +69,22 @@ struct Lanes {
   [[gnu::always_inline]] static I sub(I a, I b) { return _mm256_sub_epi32(a, b); }
   [[gnu::always_inline]] static F to_float(I v) { return _mm256_cvtepi32_ps(v); }
   [[gnu::always_inline]] static I to_int(F v) { return _mm256_cvtps_epi32(v); }
-  [[gnu::always_inline]] static F round(F v) {
-    return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  [[gnu::always_inline]] static K number(F v) {
+    return _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_ORD_Q));
   }
-  [[gnu::always_inline]] static F zero_if_nan(F v) {
-    return _mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q));
+  // Nearest integers, ties to even; 0 outside k.
+  [[gnu::always_inline]] static F round(F v, K k) {
+    return keep(_mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), k);
   }
   [[gnu::always_inline]] static F clamp(F v, F low, F high) {
     return _mm256_min_ps(_mm256_max_ps(v, low), high);
   }
-  [[gnu::always_inline]] static K within(F v, F low, F high) {
-    return _mm256_castps_si256(
-        _mm256_and_ps(_mm256_cmp_ps(v, low, _CMP_GE_OQ), _mm256_cmp_ps(v, high, _CMP_LE_OQ)));
+  // Comparisons within k.
+  [[gnu::always_inline]] static K equal(F a, F b, K k) {
+    return both(_mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)), k);
   }
-  [[gnu::always_inline]] static K positive(F v) {
-    return _mm256_castps_si256(_mm256_cmp_ps(v, zero(), _CMP_GT_OQ));
+  [[gnu::always_inline]] static K positive(F v, K k) {
+    return both(_mm256_castps_si256(_mm256_cmp_ps(v, zero(), _CMP_GT_OQ)), k);
   }
 };
 

@@ -54,20 +54,20 @@ struct Lanes {
   [[gnu::always_inline]] static I sub(I a, I b) { return _mm512_sub_epi32(a, b); }
   [[gnu::always_inline]] static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
   [[gnu::always_inline]] static I to_int(F v) { return _mm512_cvtps_epi32(v); }
-  [[gnu::always_inline]] static F round(F v) {
-    return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  }
-  [[gnu::always_inline]] static F zero_if_nan(F v) {
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), v);
+  [[gnu::always_inline]] static K number(F v) { return _mm512_cmp_ps_mask(v, v, _CMP_ORD_Q); }
+  // Nearest integers, ties to even; 0 outside k.
+  [[gnu::always_inline]] static F round(F v, K k) {
+    return _mm512_maskz_roundscale_ps(k, v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
   [[gnu::always_inline]] static F clamp(F v, F low, F high) {
     return _mm512_min_ps(_mm512_max_ps(v, low), high);
   }
-  [[gnu::always_inline]] static K within(F v, F low, F high) {
-    return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(v, low, _CMP_GE_OQ), v, high, _CMP_LE_OQ);
+  // Comparisons within k.
+  [[gnu::always_inline]] static K equal(F a, F b, K k) {
+    return _mm512_mask_cmp_ps_mask(k, a, b, _CMP_EQ_OQ);
   }
-  [[gnu::always_inline]] static K positive(F v) {
-    return _mm512_cmp_ps_mask(v, zero(), _CMP_GT_OQ);
+  [[gnu::always_inline]] static K positive(F v, K k) {
+    return _mm512_mask_cmp_ps_mask(k, v, zero(), _CMP_GT_OQ);
   }
 };
 
