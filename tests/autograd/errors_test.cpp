@@ -299,6 +299,8 @@ TEST(Errors, QuantizeNamesTheParameterThatDoesNotFit) {
           "quantize: scale 0 of channel 1, expected a positive finite number");
   refused(kConfig, {{0.5F}, {9}, -1, -8, 7}, DType::s8,
           "quantize: zero point 9 of channel 0, expected -8 to 7");
+  refused(kConfig, {{0.5F}, {-9}, -1, -8, 7}, DType::s8,
+          "quantize: zero point -9 of channel 0, expected -8 to 7");
   expect_refused<DTypeError>([&] { quantize(quantize(x, kGrid, DType::s8), kGrid, DType::s8); },
                              "quantize: x is quantized already; got x [2,3] s8",
                              "dequantize it first");
