@@ -25,7 +25,7 @@ float distance(const Colour& a, const Colour& b) {
 
 // A colour that can be told from `other`.
 Colour unlike(const Colour& other, Random& random) {
-  constexpr float kApart = 90;
+  constexpr float kApart = 110;
   for (;;) {
     const Colour colour = any_colour(random);
     if (distance(colour, other) > kApart) return colour;
@@ -81,7 +81,7 @@ struct Placed {
   }
   // No two shapes differ by direction alone, so all may turn; most stand nearly upright.
   static float any_angle(Random& random) {
-    return random.uniform() < 0.3F ? random.uniform(0, kTurn) : random.uniform(-0.5F, 0.5F);
+    return random.uniform() < 0.2F ? random.uniform(0, kTurn) : random.uniform(-0.5F, 0.5F);
   }
   bool covers(float px, float py) const {
     const float dx = (px - x) / radius, dy = (py - y) / radius;
@@ -126,9 +126,9 @@ class Scene {
       : background_colour_(any_colour(random)),
         background_(background_colour_, 0.35F, random),
         foreground_(unlike(background_colour_, random), 0.3F, random),
-        shape_(Placed::at_random(shape, 0.26F, 0.46F, 0.9F, random)),
+        shape_(Placed::at_random(shape, 0.30F, 0.46F, 0.9F, random)),
         light_(random.uniform(0.75F, 1.2F)) {
-    for (uint64_t count = random.below(5); count > 0; --count) clutter_.emplace_back(random);
+    for (uint64_t count = random.below(4); count > 0; --count) clutter_.emplace_back(random);
   }
   Colour at(float x, float y, float pixel) const {
     Colour colour = background_.at(x, y);
@@ -192,7 +192,7 @@ std::string SyntheticDataset::name(int64_t index) const {
 Image SyntheticDataset::load(int64_t index) const {
   Random random(key_, static_cast<uint64_t>(index));
   const Scene scene(static_cast<Shape2d>(label(index)), random);
-  const float strength = random.uniform(4, 26);
+  const float strength = random.uniform(3, 18);
   const int side = options_.image_size;
   const float pixel = 1.0F / static_cast<float>(side);
   Image image(side, side);
