@@ -60,7 +60,9 @@ void check_folder(const std::string& path) {
   }
   if (is_folder(path)) return;
   const char* hint = "";
-  if (ends_in(path, {".h5", ".hdf5"})) hint = "--hdf5 reads HDF5 files";
+  if (ends_in(path, {".h5", ".hdf5"})) {
+    hint = "HDF5 files are not read: write the pictures to one folder a class";
+  }
   if (ends_in(path, {".tar", ".tgz", ".gz", ".zip", ".xz", ".bz2", ".zst", ".7z"}))
     hint = "unpack the archive and name the folder that it unpacks to";
   throw DataError(str("data folder ", quoted(path), " is a file; a folder is needed"), hint);

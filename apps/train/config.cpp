@@ -90,7 +90,7 @@ void add_data_flags(Options& options, DataConfig& c) {
        .usual = true});
   options.text("--train-dir", c.train_dir, {.help = "training pictures, in the data folder"});
   options.text("--val-dir", c.val_dir, {.help = "evaluation pictures, in the data folder"});
-  options.text("--classes", c.classes,
+  options.text("--class-list,--classes", c.classes,
                {.help = "list of all classes, when only some have a folder", .value = "FILE"});
   options.flag("--allow-empty-classes", c.allow_empty_classes,
                {.help = "accept class folders without pictures"});
@@ -121,6 +121,14 @@ void add_data_flags(Options& options, DataConfig& c) {
   options.reals("--std", c.std, 3, {.min = 1e-6, .max = 1000}, {.help = "of the channels"});
   options.choice("--on-bad-sample", c.on_bad_sample, {"error", "skip"},
                  {.help = "pictures that cannot be read (default: skip in training)"});
+  options.integer("--max-bad-samples", c.max_bad_samples, {.min = -1, .max = kMillion},
+                  {.help = "skipped at most, -1: a thousandth of the set, at least 10"});
+  options.integer("--max-image-pixels", c.max_image_pixels, {.min = 1, .max = int64_t{1} << 30},
+                  {.help = "larger pictures are bad samples", .unit = "pixels"});
+  options.integer("--max-image-bytes", c.max_image_bytes, {.min = 1, .max = int64_t{1} << 32},
+                  {.help = "larger files are bad samples", .unit = "bytes"});
+  options.real("--data-timeout", c.data_timeout, {.min = 1, .max = 1e6},
+               {.help = "longest wait for a batch", .unit = "s"});
   options.integer("--seed", c.seed, {.min = 0, .max = int64_t{1} << 53},
                   {.help = "of weights, order and augmentation"});
   options.integer("--synthetic-images", c.synthetic_images, {.min = 10, .max = kMillion},

@@ -26,6 +26,9 @@ struct DataConfig {
   uint64_t seed = 42;
   int64_t synthetic_images = 4000;  // of the built-in set
   std::string on_bad_sample;        // error, skip or empty: skip in training, error in evaluation
+  int64_t max_bad_samples = -1;  // of a skipping loader; -1: a thousandth of the set, at least 10
+  int64_t max_image_pixels = 100'000'000, max_image_bytes = int64_t{64} << 20;
+  double data_timeout = 300;  // seconds
 };
 
 struct ModelConfig {

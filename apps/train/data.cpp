@@ -39,7 +39,7 @@ Datasets open_datasets(const DataConfig& c, bool with_train) {
   data::FolderOptions options;
   options.class_list = c.classes;
   options.allow_empty_classes = c.allow_empty_classes;
-  options.decode.strict = c.strict_images;
+  options.decode = {c.max_image_pixels, c.max_image_bytes, c.strict_images};
   std::shared_ptr<data::FolderDataset> train;
   if (with_train) {
     train = std::make_shared<data::FolderDataset>(
@@ -84,7 +84,8 @@ data::LoaderOptions train_loader_options(const DataConfig& c) {
   o.max_batches = c.train_batches;
   o.seed = c.seed;
   o.workers = c.workers;
-  o.max_bad_samples = c.on_bad_sample == "error" ? 0 : data::kAutoBadSamples;
+  o.max_bad_samples = c.on_bad_sample == "error" ? 0 : c.max_bad_samples;
+  o.timeout_s = c.data_timeout;
   return o;
 }
 
@@ -94,7 +95,8 @@ data::LoaderOptions val_loader_options(const DataConfig& c) {
   o.max_batches = c.eval_batches;
   o.seed = c.seed;
   o.workers = c.workers;
-  o.max_bad_samples = c.on_bad_sample == "skip" ? data::kAutoBadSamples : 0;
+  o.max_bad_samples = c.on_bad_sample == "skip" ? c.max_bad_samples : 0;
+  o.timeout_s = c.data_timeout;
   return o;
 }
 

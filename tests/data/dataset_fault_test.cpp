@@ -43,7 +43,7 @@ TEST(DatasetFault, D02FileInThePlaceOfAFolderHintsByItsKind) {
             str("data folder '", folder.path("a.tar"),
                 "' is a file; a folder is needed | unpack the archive and name the folder that it "
                 "unpacks to"));
-  EXPECT_TRUE(holds(refusal(folder.path("b.h5")), "--hdf5"));
+  EXPECT_TRUE(holds(refusal(folder.path("b.h5")), "HDF5"));
   EXPECT_TRUE(holds(refusal(folder.path("c.txt")), "a folder is needed"));
 }
 
