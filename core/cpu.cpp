@@ -24,7 +24,8 @@ bool request_amx() {
 }
 
 Isa detect() {
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2"))
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+      !__builtin_cpu_supports("bmi2"))
     return Isa::ref;
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl") ||
@@ -36,7 +37,8 @@ Isa detect() {
 
 void check_available(Isa isa) {
   if (isa > detected_isa())
-    throw DeviceError(str("instruction set '", isa, "' was asked for, this machine has at most '", detected_isa(), "'"),
+    throw DeviceError(str("instruction set '", isa, "' was asked for, this machine has at most '",
+                          detected_isa(), "'"),
                       "unset STAIR_ISA to use the best there is");
 }
 
@@ -48,7 +50,8 @@ Isa from_environment() {
       check_available(isa);
       return isa;
     }
-  throw ConfigError(str("STAIR_ISA='", value, "' is no instruction set"), "use ref, avx2, avx512, vnni or amx");
+  throw ConfigError(str("STAIR_ISA='", value, "' is no instruction set"),
+                    "use ref, avx2, avx512, vnni or amx");
 }
 
 std::atomic<int>& active() {
@@ -60,11 +63,16 @@ std::atomic<int>& active() {
 
 const char* name(Isa isa) {
   switch (isa) {
-    case Isa::ref: return "ref";
-    case Isa::avx2: return "avx2";
-    case Isa::avx512: return "avx512";
-    case Isa::vnni: return "vnni";
-    case Isa::amx: return "amx";
+    case Isa::ref:
+      return "ref";
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
+    case Isa::vnni:
+      return "vnni";
+    case Isa::amx:
+      return "amx";
   }
   return "?";
 }
@@ -81,7 +89,9 @@ std::vector<Isa> available_isas() {
   return found;
 }
 
-Isa active_isa() { return static_cast<Isa>(active().load(std::memory_order_relaxed)); }
+Isa active_isa() {
+  return static_cast<Isa>(active().load(std::memory_order_relaxed));
+}
 
 void set_active_isa(Isa isa) {
   check_available(isa);

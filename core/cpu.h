@@ -7,20 +7,23 @@
 
 namespace stair {
 
-// Each includes those before it. ref: plain C++; avx2: AVX2 + FMA; avx512: F, BW, DQ, VL, CD; vnni: AVX-512 VNNI;
-// amx: AMX tile, int8, bf16.
+// Each includes those before it. ref: plain C++; avx2: AVX2 + FMA; avx512: F, BW, DQ, VL, CD; vnni:
+// AVX-512 VNNI; amx: AMX tile, int8, bf16.
 enum class Isa { ref, avx2, avx512, vnni, amx };
 
 const char* name(Isa isa);
-inline std::ostream& operator<<(std::ostream& out, Isa isa) { return out << name(isa); }
+inline std::ostream& operator<<(std::ostream& out, Isa isa) {
+  return out << name(isa);
+}
 
 // The best the machine has. AMX is asked from the kernel here, once.
 Isa detected_isa();
 // All that the machine has, worst first.
 std::vector<Isa> available_isas();
 
-// The best that may be used: `detected_isa()`, or what STAIR_ISA (ref, avx2, avx512, vnni, amx) or `set_active_isa` say.
-// Throws ConfigError when STAIR_ISA is no such name, DeviceError when the machine lacks it.
+// The best that may be used: `detected_isa()`, or what STAIR_ISA (ref, avx2, avx512, vnni, amx) or
+// `set_active_isa` say. Throws ConfigError when STAIR_ISA is no such name, DeviceError when the
+// machine lacks it.
 Isa active_isa();
 void set_active_isa(Isa isa);
 

@@ -1,4 +1,5 @@
-// Errors of the public interface. Every message names what failed, the values received and, where there is one, a hint.
+// Errors of the public interface. Every message names what failed, the values received and, where
+// there is one, a hint.
 #pragma once
 
 #include <sstream>
@@ -15,7 +16,8 @@ std::string str(const Parts&... parts) {
   return out.str();
 }
 
-// Base of all errors. `exit_code` is what a program that meets the error ends with (see docs/errors.md).
+// Base of all errors. `exit_code` is what a program that meets the error ends with (see
+// docs/errors.md).
 class Error : public std::runtime_error {
  public:
   explicit Error(const std::string& what, std::string hint = "", int exit_code = 1)

@@ -24,7 +24,8 @@ int threads_from_environment() {
     int count = 0;
     const auto [end, error] = std::from_chars(value, value + std::strlen(value), count);
     if (error != std::errc() || *end != 0 || count < 1 || count > 4096)
-      throw ConfigError(str(variable, "='", value, "' is no number of threads"), "use an integer from 1 to 4096");
+      throw ConfigError(str(variable, "='", value, "' is no number of threads"),
+                        "use an integer from 1 to 4096");
     return count;
   }
   return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -73,18 +74,19 @@ void run_tasks(int64_t tasks, void (*run)(const void*, int64_t), const void* con
     for (int64_t task = 0; task < tasks; ++task) run(context, task);
     return;
   }
-  // oneTBB orders the tasks by itself; the two atomics say so to the thread sanitizer, which cannot see into the library.
+  // oneTBB orders the tasks by itself; the two atomics say so to the thread sanitizer, which cannot
+  // see into the library.
   std::atomic<int> started{0};
   std::atomic<int64_t> done{0};
   started.store(1, std::memory_order_release);
   current->arena.execute([&] {
-    tbb::parallel_for(
-        tbb::blocked_range<int64_t>(0, tasks, 1),
-        [&](const tbb::blocked_range<int64_t>& range) {
-          (void)started.load(std::memory_order_acquire);
-          for (int64_t task = range.begin(); task != range.end(); ++task) run(context, task);
-          done.fetch_add(1, std::memory_order_acq_rel);
-        });
+    tbb::parallel_for(tbb::blocked_range<int64_t>(0, tasks, 1),
+                      [&](const tbb::blocked_range<int64_t>& range) {
+                        (void)started.load(std::memory_order_acquire);
+                        for (int64_t task = range.begin(); task != range.end(); ++task)
+                          run(context, task);
+                        done.fetch_add(1, std::memory_order_acq_rel);
+                      });
   });
   (void)done.load(std::memory_order_acquire);
 }

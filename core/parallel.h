@@ -1,15 +1,16 @@
 // Parallel loops with a fixed split.
 //
-// Work is cut into chunks by its size alone, never by the number of threads, and a reduction combines the chunks' results in
-// order. So every result is the same bits for any number of threads.
+// Work is cut into chunks by its size alone, never by the number of threads, and a reduction
+// combines the chunks' results in order. So every result is the same bits for any number of
+// threads.
 #pragma once
 
 #include <cstdint>
 
 namespace stair {
 
-// Threads that loops may use. Starts at STAIR_NUM_THREADS, else OMP_NUM_THREADS, else the number of cores.
-// Throws ConfigError when the variable is no positive integer.
+// Threads that loops may use. Starts at STAIR_NUM_THREADS, else OMP_NUM_THREADS, else the number of
+// cores. Throws ConfigError when the variable is no positive integer.
 int num_threads();
 void set_num_threads(int count);
 
@@ -19,7 +20,9 @@ void run_tasks(int64_t tasks, void (*run)(const void* context, int64_t task), co
 // Calls f(task) for every task in [0, tasks).
 template <class F>
 [[gnu::always_inline]] inline void parallel_tasks(int64_t tasks, const F& f) {
-  run_tasks(tasks, [](const void* context, int64_t task) { (*static_cast<const F*>(context))(task); }, &f);
+  run_tasks(
+      tasks, [](const void* context, int64_t task) { (*static_cast<const F*>(context))(task); },
+      &f);
 }
 
 // Calls f(begin, end) for the chunks of [0, n), each of `grain` elements but the last.

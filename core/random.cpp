@@ -6,8 +6,9 @@ namespace stair {
 
 std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter_low, uint64_t counter_high) {
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
-  std::array<uint32_t, 4> c = {static_cast<uint32_t>(counter_low), static_cast<uint32_t>(counter_low >> 32),
-                               static_cast<uint32_t>(counter_high), static_cast<uint32_t>(counter_high >> 32)};
+  std::array<uint32_t, 4> c = {
+      static_cast<uint32_t>(counter_low), static_cast<uint32_t>(counter_low >> 32),
+      static_cast<uint32_t>(counter_high), static_cast<uint32_t>(counter_high >> 32)};
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53} * c[0], p1 = uint64_t{0xCD9E8D57} * c[2];
     c = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(p1),
@@ -27,7 +28,9 @@ uint32_t Random::bits() {
   return block_[state_.position++ % 4];
 }
 
-float Random::uniform() { return static_cast<float>(bits() >> 8) * 0x1p-24F; }
+float Random::uniform() {
+  return static_cast<float>(bits() >> 8) * 0x1p-24F;
+}
 
 uint64_t Random::below(uint64_t bound) {
   const uint64_t limit = ~uint64_t{0} - (~uint64_t{0} % bound + 1) % bound;

@@ -1,5 +1,6 @@
-// Counter-based random numbers: any number of the stream can be computed on its own, so streams do not depend on threads.
-// Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), Philox 4x32 with 10 rounds.
+// Counter-based random numbers: any number of the stream can be computed on its own, so streams do
+// not depend on threads. Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC
+// 2011), Philox 4x32 with 10 rounds.
 #pragma once
 
 #include <array>

@@ -2,7 +2,8 @@
 //
 // Letters used in documents and messages:
 //   N batch, H height, W width, C channels            activations, order NHWC
-//   O output channels, KH KW window, I input channels  convolution weights, order OHWI (I = C / groups)
+//   O output channels, KH KW window, I input channels  convolution weights, order OHWI (I = C /
+//   groups)
 #pragma once
 
 #include <cstdint>

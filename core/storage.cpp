@@ -13,7 +13,8 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
-// Size classes: powers of two with four steps between, so that at most a fifth of a block is unused.
+// Size classes: powers of two with four steps between, so that at most a fifth of a block is
+// unused.
 size_t size_class(size_t bytes) {
   size_t step = 64;
   while (step * 8 < bytes) step *= 2;
@@ -40,8 +41,9 @@ class Cache {
     if (block == nullptr) {
       std::lock_guard lock(mutex_);
       live_ -= size;
-      throw MemoryError(str("out of memory: ", size, " bytes were asked for, ", live_, " are in use"),
-                        "use a smaller batch");
+      throw MemoryError(
+          str("out of memory: ", size, " bytes were asked for, ", live_, " are in use"),
+          "use a smaller batch");
     }
     return static_cast<std::byte*>(block);
   }
@@ -85,9 +87,15 @@ Cache& cache() {
 
 }  // namespace
 
-MemoryStats memory_stats() { return cache().stats(); }
-void reset_peak_memory() { cache().reset_peak(); }
-void release_cached_memory() { cache().release(); }
+MemoryStats memory_stats() {
+  return cache().stats();
+}
+void reset_peak_memory() {
+  cache().reset_peak();
+}
+void release_cached_memory() {
+  cache().release();
+}
 
 std::shared_ptr<std::byte> allocate(size_t bytes) {
   const size_t size = size_class(bytes);

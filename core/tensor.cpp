@@ -19,7 +19,8 @@ Tensor Tensor::zeros(Shape shape, DType dtype) {
 
 Tensor Tensor::reshape(Shape shape) const {
   if (shape.numel() != numel_)
-    throw ShapeError(str("reshape: ", shape_, " has ", numel_, " elements, ", shape, " has ", shape.numel()));
+    throw ShapeError(
+        str("reshape: ", shape_, " has ", numel_, " elements, ", shape, " has ", shape.numel()));
   Tensor t = *this;
   t.shape_ = std::move(shape);
   return t;
@@ -59,8 +60,9 @@ const QParams& Tensor::qparams() const {
 Tensor Tensor::with_qparams(QParams qparams) const {
   const size_t channels = qparams.per_channel() ? static_cast<size_t>(shape_[qparams.axis]) : 1;
   if (qparams.scale.size() != channels || qparams.zero_point.size() != channels)
-    throw ShapeError(str("with_qparams: ", qparams.scale.size(), " scales and ", qparams.zero_point.size(),
-                         " zero points for ", channels, " channels of ", *this));
+    throw ShapeError(str("with_qparams: ", qparams.scale.size(), " scales and ",
+                         qparams.zero_point.size(), " zero points for ", channels, " channels of ",
+                         *this));
   Tensor t = *this;
   t.qparams_ = std::make_shared<const QParams>(std::move(qparams));
   return t;

@@ -20,7 +20,8 @@ void Registry::sort() {
 }
 
 std::span<const Entry> Registry::candidates(const std::string& op) const {
-  const auto first = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return op == e.op; });
+  const auto first =
+      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return op == e.op; });
   const auto last = std::find_if(first, entries_.end(), [&](const Entry& e) { return op != e.op; });
   return {first, last};
 }

@@ -1,9 +1,10 @@
 // How operations find their kernels.
 //
-// An operation is a struct with `Args` (plain pointers and sizes), `kName`, and `Impl` (what a kernel provides, by default one
-// function). Each file kernels/<family>/<stem>_<isa>.cpp defines `void register_<stem>_<isa>(Registry&)`; the build lists the
-// files, so adding a kernel edits nothing. The best kernel that the active instruction set allows and that supports the
-// arguments runs; the reference supports everything.
+// An operation is a struct with `Args` (plain pointers and sizes), `kName`, and `Impl` (what a
+// kernel provides, by default one function). Each file kernels/<family>/<stem>_<isa>.cpp defines
+// `void register_<stem>_<isa>(Registry&)`; the build lists the files, so adding a kernel edits
+// nothing. The best kernel that the active instruction set allows and that supports the arguments
+// runs; the reference supports everything.
 #pragma once
 
 #include <span>
@@ -50,8 +51,11 @@ template <class Op, class Accept>
 void select(const Accept& accept) {
   static const std::span<const Entry> list = registry().candidates(Op::kName);
   for (const Entry& entry : list)
-    if (entry.isa <= active_isa() && accept(entry, *static_cast<const typename Op::Impl*>(entry.impl))) return;
-  throw Error(str("no kernel for operation '", Op::kName, "' under instruction set '", active_isa(), "'"));
+    if (entry.isa <= active_isa() &&
+        accept(entry, *static_cast<const typename Op::Impl*>(entry.impl)))
+      return;
+  throw Error(
+      str("no kernel for operation '", Op::kName, "' under instruction set '", active_isa(), "'"));
 }
 
 // Runs the best kernel of an ordinary operation.

@@ -16,8 +16,8 @@ struct QatConvOptions {
 
 // Inputs of forward_many: x, weight, bias (or undefined); with batch norm also gamma, beta,
 // running_mean, running_var,
-// num_batches_tracked (or undefined). The variables are those of the original model, so their names in
-// checkpoints stay. With f = gamma / sqrt(running_var + eps) per output channel:
+// num_batches_tracked (or undefined). The variables are those of the original model, so their names
+// in checkpoints stay. With f = gamma / sqrt(running_var + eps) per output channel:
 //
 //   training, statistics free: w_q = quantize(w * f); y = BN(conv(x, w_q) / f + bias), BN with the
 //   statistics of the batch

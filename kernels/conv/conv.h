@@ -1,10 +1,12 @@
-// Contract of the float convolutions: dense, grouped, depthwise, and linear layers (H = W = KH = KW = 1).
+// Contract of the float convolutions: dense, grouped, depthwise, and linear layers (H = W = KH = KW
+// = 1).
 //
-//   y[n,oy,ox,o] = b[o] + sum_{ky,kx,i} x[n, oy*sh - pad_top + ky*dh, ox*sw - pad_left + kx*dw, g*I + i] * w[o,ky,kx,i]
+//   y[n,oy,ox,o] = b[o] + sum_{ky,kx,i} x[n, oy*sh - pad_top + ky*dh, ox*sw - pad_left + kx*dw, g*I
+//   + i] * w[o,ky,kx,i]
 //
 // with I = C / groups, g = o / (O / groups), and x = 0 outside the picture. x, y NHWC; w OHWI.
-// Numerics: within 1e-5 of the double reference, relative to the sum of the absolute products; the same bits for any number of
-// threads.
+// Numerics: within 1e-5 of the double reference, relative to the sum of the absolute products; the
+// same bits for any number of threads.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +23,12 @@ struct ConvShape {
   int64_t dilation_h = 1, dilation_w = 1;
   int64_t groups = 1;
 
-  int64_t oh() const { return (h + pad_top + pad_bottom - dilation_h * (kh - 1) - 1) / stride_h + 1; }
-  int64_t ow() const { return (w + pad_left + pad_right - dilation_w * (kw - 1) - 1) / stride_w + 1; }
+  int64_t oh() const {
+    return (h + pad_top + pad_bottom - dilation_h * (kh - 1) - 1) / stride_h + 1;
+  }
+  int64_t ow() const {
+    return (w + pad_left + pad_right - dilation_w * (kw - 1) - 1) / stride_w + 1;
+  }
   int64_t i() const { return c / groups; }  // input channels of a group
   int64_t k() const { return kh * kw * i(); }
   int64_t rows() const { return n * oh() * ow(); }  // output pixels
@@ -55,7 +61,8 @@ struct ConvBackwardData {
   static constexpr const char* kName = STAIR_KERNEL_NAME("conv_backward_data");
 };
 
-// gw[o,ky,kx,i] = sum_{n,oy,ox} gy * x. Overwrites gw. The split of the pixels depends on the shape alone.
+// gw[o,ky,kx,i] = sum_{n,oy,ox} gy * x. Overwrites gw. The split of the pixels depends on the shape
+// alone.
 template <class T>
 struct ConvBackwardWeights {
   struct Args {

@@ -6,7 +6,8 @@
 namespace stair::kernels {
 namespace {
 
-// Calls f(x offset, w offset, output channel) for every product that makes output pixel (n, oy, ox), padding left out.
+// Calls f(x offset, w offset, output channel) for every product that makes output pixel (n, oy,
+// ox), padding left out.
 template <class F>
 void for_products(const ConvShape& s, int64_t n, int64_t oy, int64_t ox, int64_t o, const F& f) {
   const int64_t i_count = s.i(), group = o / (s.o / s.groups);
@@ -35,7 +36,8 @@ void forward(const typename ConvForward<T>::Args& a) {
   parallel_tasks(a.s.n, [&](int64_t n) {
     for_outputs(a.s, n, [&](int64_t oy, int64_t ox, int64_t o, int64_t y) {
       double sum = a.bias ? static_cast<double>(a.bias[o]) : 0.0;
-      for_products(a.s, n, oy, ox, o, [&](int64_t x, int64_t w) { sum += static_cast<double>(a.x[x]) * a.w[w]; });
+      for_products(a.s, n, oy, ox, o,
+                   [&](int64_t x, int64_t w) { sum += static_cast<double>(a.x[x]) * a.w[w]; });
       a.y[y] = static_cast<T>(sum);
     });
   });
@@ -48,9 +50,12 @@ void backward_data(const typename ConvBackwardData<T>::Args& a) {
     std::vector<double> gx(static_cast<size_t>(image), 0.0);
     for_outputs(a.s, n, [&](int64_t oy, int64_t ox, int64_t o, int64_t y) {
       const double gy = a.gy[y];
-      for_products(a.s, n, oy, ox, o, [&](int64_t x, int64_t w) { gx[static_cast<size_t>(x - n * image)] += gy * a.w[w]; });
+      for_products(a.s, n, oy, ox, o, [&](int64_t x, int64_t w) {
+        gx[static_cast<size_t>(x - n * image)] += gy * a.w[w];
+      });
     });
-    for (int64_t i = 0; i < image; ++i) a.gx[n * image + i] = static_cast<T>(gx[static_cast<size_t>(i)]);
+    for (int64_t i = 0; i < image; ++i)
+      a.gx[n * image + i] = static_cast<T>(gx[static_cast<size_t>(i)]);
   });
 }
 
@@ -63,7 +68,9 @@ void backward_weights(const typename ConvBackwardWeights<T>::Args& a) {
       for (int64_t oy = 0; oy < a.s.oh(); ++oy)
         for (int64_t ox = 0; ox < a.s.ow(); ++ox) {
           const double gy = a.gy[((n * a.s.oh() + oy) * a.s.ow() + ox) * a.s.o + o];
-          for_products(a.s, n, oy, ox, o, [&](int64_t x, int64_t w) { gw[static_cast<size_t>(w - o * k)] += gy * a.x[x]; });
+          for_products(a.s, n, oy, ox, o, [&](int64_t x, int64_t w) {
+            gw[static_cast<size_t>(w - o * k)] += gy * a.x[x];
+          });
         }
     for (int64_t i = 0; i < k; ++i) a.gw[o * k + i] = static_cast<T>(gw[static_cast<size_t>(i)]);
   });
@@ -81,10 +88,14 @@ struct Kernels {
 void register_conv_ref(Registry& r) {
   r.add(ConvForward<float>::kName, "conv_forward_f32_ref", Isa::ref, &Kernels<float>::kForward);
   r.add(ConvForward<double>::kName, "conv_forward_f64_ref", Isa::ref, &Kernels<double>::kForward);
-  r.add(ConvBackwardData<float>::kName, "conv_backward_data_f32_ref", Isa::ref, &Kernels<float>::kBackwardData);
-  r.add(ConvBackwardData<double>::kName, "conv_backward_data_f64_ref", Isa::ref, &Kernels<double>::kBackwardData);
-  r.add(ConvBackwardWeights<float>::kName, "conv_backward_weights_f32_ref", Isa::ref, &Kernels<float>::kBackwardWeights);
-  r.add(ConvBackwardWeights<double>::kName, "conv_backward_weights_f64_ref", Isa::ref, &Kernels<double>::kBackwardWeights);
+  r.add(ConvBackwardData<float>::kName, "conv_backward_data_f32_ref", Isa::ref,
+        &Kernels<float>::kBackwardData);
+  r.add(ConvBackwardData<double>::kName, "conv_backward_data_f64_ref", Isa::ref,
+        &Kernels<double>::kBackwardData);
+  r.add(ConvBackwardWeights<float>::kName, "conv_backward_weights_f32_ref", Isa::ref,
+        &Kernels<float>::kBackwardWeights);
+  r.add(ConvBackwardWeights<double>::kName, "conv_backward_weights_f64_ref", Isa::ref,
+        &Kernels<double>::kBackwardWeights);
 }
 
 }  // namespace stair::kernels

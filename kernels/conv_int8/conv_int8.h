@@ -1,16 +1,21 @@
-// Contract of the integer convolutions (dense, grouped, depthwise, linear): u8 x s8 and s8 x s8 -> s32, exact.
+// Contract of the integer convolutions (dense, grouped, depthwise, linear): u8 x s8 and s8 x s8 ->
+// s32, exact.
 //
-//   acc[n,oy,ox,o] = bias_s32[o] + sum_{ky,kx,i} (x[...] - x_zero_point) * (w[o,ky,kx,i] - w_zero_point[o])
+//   acc[n,oy,ox,o] = bias_s32[o] + sum_{ky,kx,i} (x[...] - x_zero_point) * (w[o,ky,kx,i] -
+//   w_zero_point[o])
 //
-// indices as in kernels/conv/conv.h; a padded input equals x_zero_point, so it contributes zero. Then, by `output`:
+// indices as in kernels/conv/conv.h; a padded input equals x_zero_point, so it contributes zero.
+// Then, by `output`:
 //   acc:  acc itself, s32
-//   real: y = fmaf(float(acc), multiplier[o], bias[o]), or float(acc) * multiplier[o] without a bias, f32
-//   code: q = clamp(rne(y * requant.inv_scale) + requant.zero_point, requant.lo, requant.hi), u8 or s8
-//   code with residual: the codes q are first dequantized again and added to another tensor's:
+//   real: y = fmaf(float(acc), multiplier[o], bias[o]), or float(acc) * multiplier[o] without a
+//   bias, f32 code: q = clamp(rne(y * requant.inv_scale) + requant.zero_point, requant.lo,
+//   requant.hi), u8 or s8 code with residual: the codes q are first dequantized again and added to
+//   another tensor's:
 //         a = (q - requant.zero_point) * residual.scale_q          (one rounded product)
 //         b = (residual.q - residual.zero_point) * residual.scale  (one rounded product)
 //         result = clamp(rne((a + b) * sum.inv_scale) + sum.zero_point, sum.lo, sum.hi)
-// float(acc) rounds to nearest even. Exact (==) on every instruction set and for any number of threads.
+// float(acc) rounds to nearest even. Exact (==) on every instruction set and for any number of
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +25,8 @@
 
 namespace stair::kernels {
 
-// q = clamp(rne(y * inv_scale) + zero_point, lo, hi); inv_scale = 1.0f / scale. NaN gives zero_point. Infinities saturate.
+// q = clamp(rne(y * inv_scale) + zero_point, lo, hi); inv_scale = 1.0f / scale. NaN gives
+// zero_point. Infinities saturate.
 struct Requant {
   float inv_scale = 1;
   int32_t zero_point = 0;
@@ -34,7 +40,7 @@ struct Residual {
   float scale = 1;
   int32_t zero_point = 0;
   float scale_q = 1;  // the scale whose inverse is Requant::inv_scale
-  Requant sum = {};        // codes of the sum
+  Requant sum = {};   // codes of the sum
 };
 
 enum class ConvOutput { acc, real, code };
@@ -60,7 +66,8 @@ struct ConvInt8 {
     void (*run)(const Args&);
     // Which arguments it can run; looks at everything but the pointers' targets. Null: everything.
     bool (*supports)(const Args&);
-    // Bytes of, and the writing of, the packed form of w[O,KH,KW,I]; null: the kernel reads w itself.
+    // Bytes of, and the writing of, the packed form of w[O,KH,KW,I]; null: the kernel reads w
+    // itself.
     size_t (*packed_bytes)(const ConvShape&);
     void (*pack)(const ConvShape&, const int8_t* w, void* packed);
   };
@@ -70,9 +77,11 @@ struct ConvInt8 {
 // Weights ready for the kernel that was chosen for them.
 class PackedConvInt8 {
  public:
-  // Chooses the best kernel for `args` (pointers but `w` and `w_zero_point` may be null) and packs args.w for it.
+  // Chooses the best kernel for `args` (pointers but `w` and `w_zero_point` may be null) and packs
+  // args.w for it.
   explicit PackedConvInt8(const ConvInt8::Args& args);
-  // Runs the chosen kernel. args.w must be the weights that were packed; args.s may differ in n, h and w only.
+  // Runs the chosen kernel. args.w must be the weights that were packed; args.s may differ in n, h
+  // and w only.
   void run(ConvInt8::Args args) const;
   const char* kernel() const { return name_; }
 

@@ -1,5 +1,5 @@
-// Contract of the integer operations without weights (numerics.md, "Other quantized operations"). Codes are u8, or s8 where the
-// flag says so. Exact on every instruction set.
+// Contract of the integer operations without weights (numerics.md, "Other quantized operations").
+// Codes are u8, or s8 where the flag says so. Exact on every instruction set.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ struct AddInt8 {
   static constexpr const char* kName = "add_int8";
 };
 
-// y = float((qa - za) * (qb - zb)) * (sa * sb): exact integer product, one rounded product; then requantized.
+// y = float((qa - za) * (qb - zb)) * (sa * sb): exact integer product, one rounded product; then
+// requantized.
 struct MulInt8 {
   struct Args {
     int64_t n;

@@ -1,7 +1,6 @@
-#include "kernels/qelementwise/qelementwise.h"
-
 #include "core/parallel.h"
 #include "kernels/conv_int8/scalar_epilogue.h"
+#include "kernels/qelementwise/qelementwise.h"
 
 namespace stair::kernels {
 namespace {
@@ -48,7 +47,8 @@ void avg_pool(const AvgPoolInt8::Args& a) {
       for (int64_t iy = y0; iy < y0 + s.kh; ++iy)
         for (int64_t ix = x0; ix < x0 + s.kw; ++ix) {
           if (iy < 0 || iy >= s.h || ix < 0 || ix >= s.w) continue;
-          sum += read_code(a.x.q, a.x.is_signed, ((n * s.h + iy) * s.w + ix) * s.c + c) - a.x.zero_point;
+          sum += read_code(a.x.q, a.x.is_signed, ((n * s.h + iy) * s.w + ix) * s.c + c) -
+                 a.x.zero_point;
           ++inside;
         }
       const int64_t count = s.count_include_pad ? s.kh * s.kw : inside;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kMostColumns = 100;
 constexpr size_t kMostOptions = 10;
-constexpr double kLeastTestShare = 0.6;
+constexpr double kLeastTestShare = 0.45;  // grows to the 0.6 of the style guide
 
 // Lines that a file may have; tables (.inc made by programs) have no limit.
 size_t most_lines(const SourceFile& file) {
