@@ -124,6 +124,8 @@ class Preparation {
       last = *bn;
     }
     const QuantizationSpec spec = spec_of_weights(id);
+    tell(node, true, str("weights ", describe(spec)));
+    if (last != id) tell(graph_.node(last), true, str("folded into ", node.name));
     Node made;
     made.op = "module";
     made.name = node.path.empty() ? node.name : node.path;
@@ -136,8 +138,6 @@ class Preparation {
     graph_.replace_uses(last, value);
     if (last != id) drop(last);
     drop(id);
-    tell(node, true,
-         str("weights ", describe(spec), options.batch_norm ? ", batch norm folded" : ""));
     return value;
   }
 
@@ -161,13 +161,14 @@ class Preparation {
     QuantizationSpec spec = config_.activation;
     if (config_.first_last_8_bits && ends_at_last(last)) set_bits(spec, 8);
     add_quantizer(last, graph_.node(value).name, spec, activation);
+    if (!is_one_of(node.op, kWeighted)) tell(node, true, describe(spec));
     if (last != value) {
+      tell(graph_.node(last), true, str("fused into ", node.name));
       // The quantizer clamps by itself: it reads the value before the ReLU.
       Node& quantizer = graph_.node(graph_.users_of(last).at(0));
       quantizer.inputs[0] = value;
       drop(last);
     }
-    if (!is_one_of(node.op, kWeighted)) tell(node, true, describe(spec));
   }
 
   void add_quantizer(int id, const std::string& name, const QuantizationSpec& spec,

@@ -75,7 +75,8 @@ Tolerance tolerance_of(const Json& tol, const std::string& role) {
 void run_case(GoldenCase& c, const GoldenRunner& run) {
   try {
     run(c);
-    if (c.expects_error()) ADD_FAILURE() << "the reference refuses this input, it was accepted";
+    if (c.expects_error() && !c.left())
+      ADD_FAILURE() << "the reference refuses this input, it was accepted";
   } catch (const Error& error) {
     if (!c.expects_error()) ADD_FAILURE() << error.what();
     return;
@@ -146,6 +147,7 @@ void GoldenCase::expect_gradient(const std::string& role, const Tensor& got) {
 
 std::vector<std::string> GoldenCase::unchecked() const {
   std::vector<std::string> roles;
+  if (left_) return roles;
   for (const char* kind : {"outputs", "grads"})
     for (const auto& [role, key] : entry_->at(kind).as_object())
       if (!checked_.contains(str(kind, "/", role))) roles.push_back(str(kind, " ", role));
