@@ -44,7 +44,7 @@ void add_flags(Options& options, Settings& s) {
       "scores float weights");
 }
 
-Json to_json(const ScoredFile& file, const Score& score) {
+Json to_json(const ScoredFile& file, const Score& score, const data::Loader& loader) {
   Json j = Json::object();
   j.set("form", file.form);
   j.set("top1", score.top1());
@@ -53,6 +53,9 @@ Json to_json(const ScoredFile& file, const Score& score) {
   j.set("images", score.images);
   j.set("images_per_second", json_number(score.images_per_second()));
   j.set("bytes", file.bytes);
+  j.set("skipped_files", loader.dataset().skipped_files());
+  j.set("damaged", loader.summary().damaged);
+  j.set("bad_samples", loader.summary().bad.size());
   return j;
 }
 
@@ -62,6 +65,7 @@ int run(const std::vector<std::string>& arguments) {
   add_flags(options, s);
   if (!options.parse(arguments)) return 0;
   if (s.threads > 0) set_num_threads(s.threads);
+  complete_data(s.data, s.model, options);
   const Datasets first = open_datasets(s.data, false);
   const ScoredFile file = open_scored_file(s.file, s.model, s.data,
                                            static_cast<int64_t>(first.class_names.size()), options);
@@ -80,12 +84,16 @@ int run(const std::vector<std::string>& arguments) {
   };
   const Score score = evaluate({file.network}, loader, how)[0];
   progress.finish();
+  if (const int64_t skipped = sets.val->skipped_files(); skipped > 0 && !options.quiet())
+    std::cerr << skipped << " files skipped by suffix" << std::endl;
+  if (const std::string line = tolerated("val", loader.summary()); !line.empty() && !options.quiet())
+    std::cerr << line << std::endl;
   if (!s.logits.empty()) {
     const NamedTensor tensors[] = {{"logits", score.logits}, {"labels", score.labels}};
     write_safetensors(s.logits, tensors, {{"form", file.form}});
   }
   if (options.json())
-    std::cout << to_json(file, score).dump() << std::endl;
+    std::cout << to_json(file, score, loader).dump() << std::endl;
   else
     std::cout << printable(s.file) << ": " << file.form << ", " << human_bytes(file.bytes)
               << " | top-1 " << fixed(score.top1(), 2) << " top-5 " << fixed(score.top5(), 2)

@@ -56,4 +56,7 @@ target_include_directories(plugin_test BEFORE PRIVATE ${STAIR_GENERATED}/plugin)
 if(STAIR_DATA)
   stair_tests(data stair_data)
   stair_tests(apps stair_apps)
+  # The tests start these programs.
+  add_dependencies(apps_test qat_train qat_eval)
+  target_sources(apps_test PRIVATE tests/data/picture_folder.cpp)
 endif()

@@ -71,9 +71,21 @@ bool wants_json(const std::vector<std::string>& arguments) {
   return false;
 }
 
+// What names of files bring along is escaped; the lines of a list ("\n  ") stay lines.
+std::string shown(const std::string& text) {
+  std::string out;
+  for (size_t from = 0;;) {
+    const size_t end = text.find("\n  ", from);
+    out += printable(text.substr(from, end == text.npos ? end : end - from), kLongestMessage);
+    if (end == text.npos) return out;
+    out += "\n  ";
+    from = end + 3;
+  }
+}
+
 void print(const Failure& failure, bool json, std::ostream& err, bool color) {
-  const std::string message = printable(failure.message, kLongestMessage);
-  const std::string hint = printable(failure.hint, kLongestMessage);
+  const std::string message = shown(failure.message);
+  const std::string hint = shown(failure.hint);
   if (json) {
     Json object;
     object.set("error", message).set("hint", hint);

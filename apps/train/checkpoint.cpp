@@ -1,5 +1,6 @@
 #include "apps/train/checkpoint.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "core/hash.h"
@@ -56,6 +57,14 @@ std::string listed(const char* title, const std::vector<std::string>& names) {
   return text;
 }
 
+// Whether all tensors of the list belong to one module: "linear.weight is ...", "linear.bias is
+// ...".
+bool of_one_module(const std::vector<std::string>& different) {
+  const auto module = [](const std::string& text) { return text.substr(0, text.find('.')); };
+  return std::all_of(different.begin(), different.end(),
+                     [&](const std::string& text) { return module(text) == module(different[0]); });
+}
+
 }  // namespace
 
 void save_checkpoint(const std::string& path, const RunState& progress, const Json& settings,
@@ -109,7 +118,7 @@ void restore(const Checkpoint& checkpoint, const nn::Module& model, bool allow_n
     throw FormatError("checkpoint: its tensors are those of another network" +
                           listed("missing", missing) + listed("unexpected", unexpected) +
                           listed("different", different),
-                      missing.empty() && unexpected.empty() && different.size() <= 2
+                      missing.empty() && unexpected.empty() && of_one_module(different)
                           ? "the number of classes differs: give the "
                             "weights with --weights and --reset-head"
                           : "resume with the flags of the run");

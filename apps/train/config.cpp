@@ -192,6 +192,18 @@ int64_t tolerated_nonfinite(const std::string& text) {
   throw ConfigError(str("--nonfinite '", text, "', expected error or skip:N"));
 }
 
+void complete_data(DataConfig& c, const ModelConfig& model, const Options& options) {
+  if (!c.data_path.empty()) return;
+  const int size =
+      model.model.rfind("resnet", 0) == 0 && nn::find_model(model.model).input_size <= 32
+          ? 32
+          : 64;
+  if (!options.given("--train-crop-size")) c.train_crop_size = size;
+  if (!options.given("--val-crop-size")) c.val_crop_size = size;
+  if (!options.given("--val-resize-size")) c.val_resize_size = 0;
+  if (!options.given("--train-crop-padding")) c.train_crop_padding = size / 8;
+}
+
 void complete(TrainConfig& c, const Options& options) {
   if (c.data.data_path.empty() && !options.given("--model")) {
     c.model.model = "resnet20";
@@ -199,16 +211,7 @@ void complete(TrainConfig& c, const Options& options) {
     if (!options.given("--batch-size")) c.data.batch_size = 64;
     if (!options.given("--lr")) c.lr = 0.1;
   }
-  if (c.data.data_path.empty()) {
-    const int size =
-        c.model.model.rfind("resnet", 0) == 0 && nn::find_model(c.model.model).input_size <= 32
-            ? 32
-            : 64;
-    if (!options.given("--train-crop-size")) c.data.train_crop_size = size;
-    if (!options.given("--val-crop-size")) c.data.val_crop_size = size;
-    if (!options.given("--val-resize-size")) c.data.val_resize_size = 0;
-    if (!options.given("--train-crop-padding")) c.data.train_crop_padding = size / 8;
-  }
+  complete_data(c.data, c.model, options);
   if (c.output_dir.empty()) c.output_dir = "runs/" + c.model.model;
   if (!c.float_epochs)
     c.float_epochs =
@@ -216,6 +219,9 @@ void complete(TrainConfig& c, const Options& options) {
   if (*c.float_epochs > c.epochs)
     throw ConfigError(str("--float-epochs ", *c.float_epochs, " is more than --epochs ", c.epochs),
                       "--epochs counts all epochs, float ones included");
+  if (c.num_observer_update_epochs == 0 && *c.float_epochs < c.epochs && c.resume.empty())
+    throw ConfigError("--num-observer-update-epochs 0 freezes observers that saw no batch",
+                      "calibrate first: at least one epoch of --num-observer-update-epochs");
   if (!c.lr) c.lr = c.model.weights.empty() ? 0.05 : 1e-4;
   tolerated_nonfinite(c.nonfinite);
 }

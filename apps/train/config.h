@@ -81,6 +81,9 @@ void add_train_flags(Options& options, TrainConfig& config);
 // are weights. Throws ConfigError for what contradicts itself.
 void complete(TrainConfig& config, const Options& options);
 
+// The part of it that data needs: the built-in set is drawn in a size that suits the model.
+void complete_data(DataConfig& config, const ModelConfig& model, const Options& options);
+
 // The number N of "skip:N" in --nonfinite; 0 for "error". Throws ConfigError.
 int64_t tolerated_nonfinite(const std::string& text);
 

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include "core/text.h"
 #include "data/synthetic.h"
 
 namespace stair::apps {
 namespace {
+
+constexpr size_t kMostNamed = 10;
 
 data::TransformOptions base_transform(const DataConfig& c) {
   data::TransformOptions t;
@@ -98,6 +101,17 @@ data::LoaderOptions val_loader_options(const DataConfig& c) {
   o.max_bad_samples = c.on_bad_sample == "skip" ? c.max_bad_samples : 0;
   o.timeout_s = c.data_timeout;
   return o;
+}
+
+std::string tolerated(const std::string& split, const data::LoaderSummary& summary) {
+  if (summary.damaged == 0 && summary.bad.empty()) return "";
+  std::string line = str(split, ": ", summary.damaged, " damaged pictures used, ",
+                         summary.bad.size(), " bad samples replaced");
+  size_t named = 0;
+  for (const auto& [sample, reason] : summary.bad)
+    if (named++ < kMostNamed) line += "\n  " + reason;
+  if (named > kMostNamed) line += str("\n  and ", named - kMostNamed, " more");
+  return line;
 }
 
 }  // namespace stair::apps

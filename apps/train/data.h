@@ -24,4 +24,8 @@ data::TransformOptions val_transform(const DataConfig& config);
 data::LoaderOptions train_loader_options(const DataConfig& config);
 data::LoaderOptions val_loader_options(const DataConfig& config);
 
+// "train: 2 damaged pictures used, 1 bad samples replaced", then up to ten of these, a line each.
+// Empty when all pictures were good.
+std::string tolerated(const std::string& split, const data::LoaderSummary& summary);
+
 }  // namespace stair::apps

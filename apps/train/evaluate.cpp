@@ -43,7 +43,8 @@ void score_batch(const Tensor& logits, const data::Batch& batch, const data::Dat
       throw DataError(str("evaluate: label ", label, " of '", sample(), "' is outside the ",
                           classes, " outputs"));
     if (!std::all_of(row, row + classes, [](float v) { return std::isfinite(v); }))
-      throw NumericsError(str("evaluate: a logit of '", sample(), "' is not finite"));
+      throw NumericsError(str("evaluate: a logit of '", sample(), "' is not finite"),
+                          "the network has diverged or its weights are damaged: lower --lr");
     score_row(row, classes, label, score);
   }
 }

@@ -48,10 +48,11 @@ Trainer::Trainer(TrainConfig config, const Options& options,
   model_ = build_float(config_.model, classes_, config_.data.train_crop_size, config_.data.seed);
   make_schedule();
   make_optimizer();
-  if (config_.epochs > 0 || !config_.resume.empty()) open_folder(options, arguments);
+  if (config_.epochs > 0 || !config_.resume.empty()) open_folder(options);
   if (!config_.resume.empty()) resume();
   autograd::default_random() = Random(state_.random);
   if (folder_) {
+    folder_->describe(options.to_toml(), environment(), "qat_train", arguments);
     std::optional<int64_t> resumed;
     if (state_.step > 0 || state_.epoch > 0)
       resumed = state_.batch > 0 ? state_.step - 1 : state_.step;
@@ -95,14 +96,13 @@ void Trainer::open_data() {
     say(str(skipped, " files skipped by suffix"));
 }
 
-void Trainer::open_folder(const Options& options, const std::vector<std::string>& arguments) {
+void Trainer::open_folder(const Options& options) {
   const bool resuming = !config_.resume.empty();
   if (resuming && config_.resume != "auto" && !options.given("--output-dir"))
     config_.output_dir = folder_exists(config_.resume) ? config_.resume : folder_of(config_.resume);
   folder_ = std::make_unique<RunFolder>(
       RunFolderOptions{config_.output_dir, resuming, config_.overwrite});
   for (const std::string& note : folder_->notes()) say(note);
-  folder_->describe(options.to_toml(), environment(), "qat_train", arguments);
 }
 
 Checkpoint Trainer::newest_checkpoint(const std::string& folder) {
@@ -212,6 +212,7 @@ int Trainer::run() {
   }
   if (state_.epoch >= config_.epochs) {
     say(str("all ", config_.epochs, " epochs are done; more come with a larger --epochs"));
+    print_json(Json::object().set("epoch", state_.epoch).set("step", state_.step));
     return 0;
   }
   watch_signals();
@@ -220,7 +221,8 @@ int Trainer::run() {
     if (!train_epoch() || !finish_epoch()) return stop();
     if (stop_requested()) return stop();
   }
-  if (json_) std::cout << last_record_.dump() << std::endl;
+  report_tolerated();
+  print_json(last_record_);
   const std::string best = folder_->file("best.int8");
   if (file_exists(best)) {
     result(str("best int8: epoch ", state_.best_epoch + 1, ", top-1 ", fixed(state_.best_top1, 2),
@@ -231,13 +233,29 @@ int Trainer::run() {
   return 0;
 }
 
+void Trainer::report_tolerated() const {
+  for (const std::string& line :
+       {tolerated("train", train_->summary()), tolerated("val", val_->summary())})
+    if (!line.empty()) say(line);
+}
+
+// The one object of --json.
+void Trainer::print_json(Json object) const {
+  if (!json_) return;
+  object.set("skipped_files", sets_.train->skipped_files() + sets_.val->skipped_files());
+  object.set("damaged", train_->summary().damaged + val_->summary().damaged);
+  object.set("bad_samples", train_->summary().bad.size() + val_->summary().bad.size());
+  std::cout << object.dump() << std::endl;
+}
+
 void Trainer::evaluate_only() {
   const Score s = score(false).real;
   last_record_ = Json::object();
   last_record_.set("float_top1", s.top1());
   last_record_.set("float_top5", s.top5());
   last_record_.set("images", s.images);
-  if (json_) std::cout << last_record_.dump() << std::endl;
+  report_tolerated();
+  print_json(last_record_);
   result(str("0 epochs: evaluated, nothing trained, nothing saved | float top-1 ",
              fixed(s.top1(), 2), " top-5 ", fixed(s.top5(), 2), " on ", s.images, " pictures"));
 }
@@ -263,6 +281,11 @@ int Trainer::stop() {
   say(str("stopped in epoch ", state_.epoch + 1, " after step ", state_.step,
           ", state saved; go on with the same flags and --resume auto", " --output-dir ",
           folder_->path()));
+  report_tolerated();
+  print_json(Json::object()
+                 .set("epoch", state_.epoch)
+                 .set("step", state_.step)
+                 .set("stopped", stop_exit_code()));
   return stop_exit_code();
 }
 

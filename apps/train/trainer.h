@@ -40,7 +40,7 @@ class Trainer {
     bool finite;
   };
 
-  void open_folder(const Options& options, const std::vector<std::string>& arguments);
+  void open_folder(const Options& options);
   void open_data();
   void resume();
   Checkpoint newest_checkpoint(const std::string& folder);
@@ -64,6 +64,8 @@ class Trainer {
   void save(bool must_work);
   int stop();
   void evaluate_only();
+  void report_tolerated() const;
+  void print_json(Json object) const;
   void say(const std::string& text) const;
   void result(const std::string& text) const;
   ProgressLook look(int64_t every) const;
