@@ -180,7 +180,9 @@ TEST(Prepare, SharesTheParametersWithTheModel) {
   nn::GraphModule model(prepare_qat(graph_of(net), x86_config()).graph);
   for (const nn::NamedVariable& mine : model.named_parameters())
     for (const nn::NamedVariable& theirs : net.named_parameters())
-      if (mine.name == theirs.name) EXPECT_EQ(mine.variable.id(), theirs.variable.id());
+      if (mine.name == theirs.name) {
+        EXPECT_EQ(mine.variable.id(), theirs.variable.id());
+      }
 }
 
 // K products of at most 255 * 128 each: 65793 of them still fit 32 bits.
