@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/dtype.h"
 #include "core/qparams.h"
@@ -23,6 +24,9 @@ struct QuantizationSpec {
   DType dtype() const { return is_signed ? DType::s8 : DType::u8; }
   bool operator==(const QuantizationSpec&) const = default;
 };
+
+// "moving_average_minmax" and "minmax".
+std::vector<std::string> observer_names();
 
 // Sets bits and the full range: [0, 2^b - 1] or [-2^(b-1), 2^(b-1) - 1].
 void set_bits(QuantizationSpec& spec, int bits);

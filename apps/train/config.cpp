@@ -65,6 +65,10 @@ void add_quantization_flags(Options& options, TrainConfig& c) {
                   {.help = "bits of weights", .usual = true});
   options.integer("--abits", c.abits, {.min = 2, .max = 8},
                   {.help = "bits of activations", .usual = true});
+  const std::vector<std::string> observers = qat::observer_names();
+  options.choice("--w-observer", c.w_observer, observers, {.help = "range of weights"});
+  options.choice("--a-observer,--observer", c.a_observer, observers,
+                 {.help = "range of activations"});
   options.flag("--first-last-8-bits", c.first_last_8_bits,
                {.help = "first and last layer keep 8 bits below 8"});
   options.integer("--num-observer-update-epochs", c.num_observer_update_epochs,
@@ -195,9 +199,7 @@ int64_t tolerated_nonfinite(const std::string& text) {
 void complete_data(DataConfig& c, const ModelConfig& model, const Options& options) {
   if (!c.data_path.empty()) return;
   const int size =
-      model.model.rfind("resnet", 0) == 0 && nn::find_model(model.model).input_size <= 32
-          ? 32
-          : 64;
+      model.model.rfind("resnet", 0) == 0 && nn::find_model(model.model).input_size <= 32 ? 32 : 64;
   if (!options.given("--train-crop-size")) c.train_crop_size = size;
   if (!options.given("--val-crop-size")) c.val_crop_size = size;
   if (!options.given("--val-resize-size")) c.val_resize_size = 0;

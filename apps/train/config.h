@@ -50,6 +50,7 @@ struct TrainConfig {
   int num_observer_update_epochs = 4, num_batch_norm_update_epochs = 3, convert_every = 2;
   std::string quantizer = "ste";
   int wbits = 8, abits = 8;
+  std::string w_observer = "moving_average_minmax", a_observer = w_observer;
   bool first_last_8_bits = true;
   bool strict = false;
   std::optional<double> lr;

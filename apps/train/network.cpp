@@ -29,6 +29,8 @@ std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& c, int64_t class
 
 QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
   qat::QatConfig config = qat::x86_config(c.wbits, c.abits, c.quantizer);
+  config.weight.observer = c.w_observer;
+  config.activation.observer = c.a_observer;
   config.first_last_8_bits = c.first_last_8_bits;
   qat::Prepared prepared = qat::prepare_qat(float_graph.graph(), config);
   if (c.strict) {
@@ -73,6 +75,8 @@ Json describe_network(const TrainConfig& c, int64_t classes,
   j.set("quantizer", c.quantizer);
   j.set("wbits", c.wbits);
   j.set("abits", c.abits);
+  j.set("w_observer", c.w_observer);
+  j.set("a_observer", c.a_observer);
   j.set("first_last_8_bits", c.first_last_8_bits);
   j.set("resize_size", c.data.val_resize_size);
   j.set("crop_size", c.data.val_crop_size);
@@ -93,6 +97,8 @@ NetworkDescription network_from(const Json& j) {
   c.quantizer = j.at("quantizer").as_string();
   c.wbits = static_cast<int>(j.at("wbits").as_int());
   c.abits = static_cast<int>(j.at("abits").as_int());
+  c.w_observer = j.at("w_observer").as_string();
+  c.a_observer = j.at("a_observer").as_string();
   c.first_last_8_bits = j.at("first_last_8_bits").as_bool();
   c.data.val_resize_size = static_cast<int>(j.at("resize_size").as_int());
   c.data.val_crop_size = static_cast<int>(j.at("crop_size").as_int());

@@ -144,6 +144,8 @@ Json Trainer::settings() const {
   j.set("quantizer", config_.quantizer);
   j.set("wbits", config_.wbits);
   j.set("abits", config_.abits);
+  j.set("w_observer", config_.w_observer);
+  j.set("a_observer", config_.a_observer);
   j.set("first_last_8_bits", config_.first_last_8_bits);
   j.set("opt", config_.opt);
   j.set("batch_size", config_.data.batch_size);

@@ -1,6 +1,7 @@
 #include "tests/apps/child_program.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -33,8 +34,8 @@ std::vector<std::string> environment_with(const std::map<std::string, std::strin
 }
 
 // Between fork and exec only calls that are safe in a copy of one thread.
-[[noreturn]] void become(const char* program, char** arguments, char** environment,
-                         const char* out, const char* err, uint64_t largest_file) {
+[[noreturn]] void become(const char* program, char** arguments, char** environment, const char* out,
+                         const char* err, uint64_t largest_file) {
   const int out_fd = ::open(out, O_WRONLY | O_CREAT | O_APPEND, 0600);
   const int err_fd = ::open(err, O_WRONLY | O_CREAT | O_APPEND, 0600);
   ::dup2(out_fd, STDOUT_FILENO);
@@ -102,6 +103,12 @@ Ended ChildProgram::wait() {
   return result;
 }
 
+void expect_ended(const Ended& ended, int code, const std::vector<std::string>& says) {
+  EXPECT_EQ(ended.code, code) << ended.err;
+  for (const std::string& text : says)
+    EXPECT_NE(ended.err.find(text), std::string::npos) << "no '" << text << "' in\n" << ended.err;
+}
+
 Ended run_child(const std::string& name, const std::vector<std::string>& arguments,
                 const ChildOptions& options) {
   return ChildProgram(name, arguments, options).wait();
@@ -122,13 +129,20 @@ std::vector<std::string> words_of(const Flags& flags) {
 
 std::vector<std::string> tiny_job(const std::string& run_folder, const Flags& changes) {
   Flags flags = changes;  // insert() leaves what is there
-  flags.insert({{"--model", "resnet20"},     {"--synthetic-images", "60"},
-                {"--epochs", "2"},           {"--float-epochs", "1"},
-                {"--train-batches", "3"},    {"--eval-batches", "1"},
-                {"--batch-size", "8"},       {"--eval-batch-size", "8"},
-                {"--train-crop-size", "16"}, {"--val-crop-size", "16"},
-                {"--threads", "1"},          {"--workers", "0"},
-                {"--print-freq", "1"},       {"--output-dir", run_folder}});
+  flags.insert({{"--model", "resnet20"},
+                {"--synthetic-images", "60"},
+                {"--epochs", "2"},
+                {"--float-epochs", "1"},
+                {"--train-batches", "3"},
+                {"--eval-batches", "1"},
+                {"--batch-size", "8"},
+                {"--eval-batch-size", "8"},
+                {"--train-crop-size", "16"},
+                {"--val-crop-size", "16"},
+                {"--threads", "1"},
+                {"--workers", "0"},
+                {"--print-freq", "1"},
+                {"--output-dir", run_folder}});
   return words_of(flags);
 }
 

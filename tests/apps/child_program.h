@@ -49,6 +49,9 @@ class ChildProgram {
   int status_ = 0;
 };
 
+// Expects the exit code, and each text on standard error.
+void expect_ended(const Ended& ended, int code, const std::vector<std::string>& says);
+
 // Runs it to its end.
 Ended run_child(const std::string& name, const std::vector<std::string>& arguments,
                 const ChildOptions& options = {});

@@ -12,12 +12,6 @@ namespace {
 
 using support::TemporaryFolder;
 
-void expect_ended(const Ended& ended, int code, const std::vector<std::string>& says) {
-  EXPECT_EQ(ended.code, code) << ended.err;
-  for (const std::string& text : says)
-    EXPECT_NE(ended.err.find(text), std::string::npos) << "no '" << text << "' in\n" << ended.err;
-}
-
 void rewrite(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
