@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "core/file.h"
 #include "core/json.h"
+#include "tests/support/real_files.h"
 #include "tests/support/temporary_folder.h"
 
 namespace stair {
@@ -127,9 +126,8 @@ TEST(SafeTensors, WhatTheFormatCannotHoldIsNotWritten) {
 }
 
 TEST(SafeTensorsGolden, EveryFileOfTheIndexIsReadWithAllItsTensors) {
-  const char* folder = std::getenv("STAIR_GOLDEN");
-  const std::string golden = folder != nullptr ? folder : "/work/shared/golden";
-  if (!file_exists(path_in(golden, "index.json"))) GTEST_SKIP() << "no golden files in " << golden;
+  const std::string golden = support::shared_file("golden");
+  if (golden.empty()) GTEST_SKIP() << "STAIR_SHARED names no folder with golden/";
   const Json index =
       parse_json(read_file(path_in(golden, "index.json"), 16 << 20, FileUse::data), "index.json");
   std::map<std::string, SafeTensors> files;

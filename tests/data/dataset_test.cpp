@@ -6,6 +6,7 @@
 
 #include "tests/data/golden_file.h"
 #include "tests/data/picture_folder.h"
+#include "tests/support/real_files.h"
 
 namespace stair::data {
 
@@ -54,7 +55,7 @@ TEST(FolderDataset, ClassListKeepsItsLabelsWhenFoldersAreMissing) {
 }
 
 TEST(FolderDataset, ImageNetSampleTakesTheLabelsOfAllThousandClasses) {
-  const std::string folder = real_images("imagenet-500");
+  const std::string folder = support::real_pictures("imagenet-500");
   if (folder.empty()) GTEST_SKIP() << "needs imagenet-500 in STAIR_IMAGES";
   const FolderDataset dataset(folder + "/val", {.class_list = folder + "/classes.tsv"});
   ASSERT_EQ(dataset.size(), 500);

@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 #include <turbojpeg.h>
 
-#include <cstdlib>
 #include <opencv2/imgcodecs.hpp>
 #include <thread>
 
 #include "data/dataset.h"
 #include "tests/data/golden_file.h"
 #include "tests/data/picture_folder.h"
+#include "tests/support/real_files.h"
 
 namespace stair::data {
 namespace {
@@ -45,19 +45,15 @@ TEST(DecodeGolden, AdobesInvertedCmykIsWithinTwoLevelsOfPillow) {
 }
 
 TEST(DecodeGolden, SumsOfCifarTestPicturesEqualThePeersSums) {
-  const std::string folder = real_images("cifar10"), models = "/work/shared/models";
-  std::unique_ptr<GoldenFile> peer;
-  try {
-    const char* path = std::getenv("STAIR_MODELS");
-    peer = std::make_unique<GoldenFile>((path ? path : models) +
-                                        "/resnet20_cifar10_test_logits.safetensors");
-  } catch (const Error&) {
-  }
-  if (folder.empty() || !peer)
-    GTEST_SKIP() << "needs cifar10 in STAIR_IMAGES and the peer's sums in STAIR_MODELS";
+  const std::string folder = support::real_pictures("cifar10"),
+                    sums_file =
+                        support::shared_file("models/resnet20_cifar10_test_logits.safetensors");
+  if (folder.empty() || sums_file.empty())
+    GTEST_SKIP() << "needs cifar10 in STAIR_IMAGES and models/ in STAIR_SHARED";
+  const GoldenFile peer(sums_file);
   const FolderDataset dataset(folder + "/test");
-  const auto sums = peer->values<int32_t>("pixel_sum_per_image");
-  const auto labels = peer->bytes("labels");
+  const auto sums = peer.values<int32_t>("pixel_sum_per_image");
+  const auto labels = peer.bytes("labels");
   ASSERT_EQ(dataset.size(), std::ssize(sums));
   for (int64_t i = 0; i < dataset.size(); ++i) {
     const Image image = dataset.load(i);

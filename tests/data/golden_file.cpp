@@ -1,6 +1,5 @@
 #include "tests/data/golden_file.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -68,12 +67,6 @@ std::vector<double> numbers_of(const std::string& name) {
   std::vector<double> numbers;
   for (std::string part; std::getline(in, part, ',');) numbers.push_back(std::stod(part));
   return numbers;
-}
-
-std::string real_images(const std::string& set) {
-  const char* root = std::getenv("STAIR_IMAGES");
-  const std::string path = std::string(root != nullptr ? root : "/tmp/stair-data") + "/" + set;
-  return std::filesystem::is_directory(path) ? path : "";
 }
 
 }  // namespace stair::data

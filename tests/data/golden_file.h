@@ -46,8 +46,4 @@ std::string difference(const Image& image, const std::vector<uint8_t>& expected)
 // The numbers of a name such as "resize.37,23,16,10".
 std::vector<double> numbers_of(const std::string& name);
 
-// A folder of the real photographs (cifar10, imagenet-500, ...), empty when they are not on this
-// machine: in the environment variable STAIR_IMAGES, else in /tmp/stair-data.
-std::string real_images(const std::string& set);
-
 }  // namespace stair::data

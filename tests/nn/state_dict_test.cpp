@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 
 #include "core/file.h"
 #include "nn/finite.h"
@@ -11,6 +10,7 @@
 #include "nn/graph/graph_module.h"
 #include "nn/model.h"
 #include "tests/nn/values.h"
+#include "tests/support/real_files.h"
 #include "tests/support/temporary_folder.h"
 
 namespace stair::nn {
@@ -177,24 +177,16 @@ TEST(Finite, TheFirstBadElementIsFound) {
   EXPECT_EQ(first_non_finite(Tensor::zeros({0}, DType::f32)), -1);
 }
 
-// The files of real weights are too large for the repository: STAIR_MODELS_DIR says where they are.
-// Empty when they are not there.
-std::string real_weights(const std::string& file) {
-  const char* folder = std::getenv("STAIR_MODELS_DIR");
-  const std::string path = str(folder != nullptr ? folder : ".", '/', file);
-  return file_exists(path) ? path : "";
-}
-
 TEST(RealWeights, FitResnet20) {
-  const std::string path = real_weights("resnet20.safetensors");
-  if (path.empty()) GTEST_SKIP() << "no such weights in STAIR_MODELS_DIR";
+  const std::string path = support::shared_file("models/resnet20.safetensors");
+  if (path.empty()) GTEST_SKIP() << "no real weights: STAIR_SHARED names no folder with models/";
   const auto model = find_model("resnet20").build({});
   load_weights(*model, path);
 }
 
 TEST(RealWeights, FitMobilenetV2) {
-  const std::string path = real_weights("mobilenet_v2_tf_imagenet.safetensors");
-  if (path.empty()) GTEST_SKIP() << "no such weights in STAIR_MODELS_DIR";
+  const std::string path = support::shared_file("models/mobilenet_v2_tf_imagenet.safetensors");
+  if (path.empty()) GTEST_SKIP() << "no real weights: STAIR_SHARED names no folder with models/";
   const auto model = find_model("mobilenet_v2").build({.same_upper_padding = true});
   load_weights(*model, path);
 }
