@@ -56,6 +56,12 @@ class Preparation {
   }
 
   // Whether the value of a node is the network's result, maybe under another shape.
+  bool only_adds_read(int id) const {
+    const std::vector<int> users = graph_.users_of(id);
+    return !users.empty() && std::all_of(users.begin(), users.end(), [&](int user) {
+      return graph_.node(user).op == "add";
+    });
+  }
   bool is_result(int id) const {
     if (id == graph_.output()) return true;
     for (int user : graph_.users_of(id))
@@ -160,6 +166,7 @@ class Preparation {
     }
     QuantizationSpec spec = config_.activation;
     if (config_.first_last_8_bits && ends_at_last(last)) set_bits(spec, 8);
+    if (config_.add_operands_8_bits && only_adds_read(last)) set_bits(spec, 8);
     add_quantizer(last, graph_.node(value).name, spec, activation);
     if (!is_one_of(node.op, kWeighted)) tell(node, true, describe(spec));
     if (last != value) {

@@ -18,6 +18,9 @@ struct QatConfig {
   // Below 8 bits: the network's input, the first convolution's weights, and the last layer's input
   // and weights keep 8 bits.
   bool first_last_8_bits = true;
+  // Below 8 bits: tensors that only additions read (a branch before its residual sum) keep 8 bits.
+  // Fewer bits would make no multiplication cheaper, and cost accuracy.
+  bool add_operands_8_bits = true;
 };
 QatConfig x86_config(int weight_bits = 8, int activation_bits = 8,
                      const std::string& quantizer = "ste");

@@ -71,6 +71,8 @@ void add_quantization_flags(Options& options, TrainConfig& c) {
                  {.help = "range of activations"});
   options.flag("--first-last-8-bits", c.first_last_8_bits,
                {.help = "first and last layer keep 8 bits below 8"});
+  options.flag("--add-operands-8-bits", c.add_operands_8_bits,
+               {.help = "tensors that only additions read keep 8 bits below 8"});
   options.integer("--num-observer-update-epochs", c.num_observer_update_epochs,
                   {.min = 0, .max = kMillion}, {.help = "QAT epochs until the observers freeze"});
   options.integer("--num-batch-norm-update-epochs", c.num_batch_norm_update_epochs,

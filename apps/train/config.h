@@ -51,7 +51,7 @@ struct TrainConfig {
   std::string quantizer = "ste";
   int wbits = 8, abits = 8;
   std::string w_observer = "moving_average_minmax", a_observer = w_observer;
-  bool first_last_8_bits = true;
+  bool first_last_8_bits = true, add_operands_8_bits = true;
   bool strict = false;
   std::optional<double> lr;
   double lr_min = 0, momentum = 0.9, weight_decay = 1e-4, label_smoothing = 0;

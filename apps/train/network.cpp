@@ -32,6 +32,7 @@ QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
   config.weight.observer = c.w_observer;
   config.activation.observer = c.a_observer;
   config.first_last_8_bits = c.first_last_8_bits;
+  config.add_operands_8_bits = c.add_operands_8_bits;
   qat::Prepared prepared = qat::prepare_qat(float_graph.graph(), config);
   if (c.strict) {
     std::string floats;
@@ -78,6 +79,7 @@ Json describe_network(const TrainConfig& c, int64_t classes,
   j.set("w_observer", c.w_observer);
   j.set("a_observer", c.a_observer);
   j.set("first_last_8_bits", c.first_last_8_bits);
+  j.set("add_operands_8_bits", c.add_operands_8_bits);
   j.set("resize_size", c.data.val_resize_size);
   j.set("crop_size", c.data.val_crop_size);
   j.set("mean", std::move(mean));
@@ -100,6 +102,7 @@ NetworkDescription network_from(const Json& j) {
   c.w_observer = j.at("w_observer").as_string();
   c.a_observer = j.at("a_observer").as_string();
   c.first_last_8_bits = j.at("first_last_8_bits").as_bool();
+  c.add_operands_8_bits = j.at("add_operands_8_bits").as_bool();
   c.data.val_resize_size = static_cast<int>(j.at("resize_size").as_int());
   c.data.val_crop_size = static_cast<int>(j.at("crop_size").as_int());
   for (size_t i = 0; i < 3; ++i) {

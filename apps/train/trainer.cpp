@@ -147,6 +147,7 @@ Json Trainer::settings() const {
   j.set("w_observer", config_.w_observer);
   j.set("a_observer", config_.a_observer);
   j.set("first_last_8_bits", config_.first_last_8_bits);
+  j.set("add_operands_8_bits", config_.add_operands_8_bits);
   j.set("opt", config_.opt);
   j.set("batch_size", config_.data.batch_size);
   j.set("train_batches", config_.data.train_batches);

@@ -16,6 +16,7 @@
 #include "nn/layers/linear.h"
 #include "nn/layers/pool.h"
 #include "nn/layers/sequential.h"
+#include "nn/model.h"
 #include "nn/state_dict.h"
 
 namespace stair::qat {
@@ -186,6 +187,27 @@ TEST(Prepare, SharesTheParametersWithTheModel) {
 }
 
 // K products of at most 255 * 128 each: 65793 of them still fit 32 bits.
+int bits_of(const nn::Graph& graph, const std::string& quantizer) {
+  for (const nn::Node& node : graph.nodes())
+    if (node.name == quantizer) return dynamic_cast<const Quantizer&>(*node.module).spec().bits;
+  return 0;
+}
+
+TEST(Prepare, KeepsEightBitsAtBothEndsAndBeforeAdditions) {
+  const auto model = nn::find_model("resnet20").build({});
+  const nn::Graph graph = graph_of(*model, {1, 32, 32, 3});
+  QatConfig config = x86_config(4, 3);
+  const nn::Graph kept = prepare_qat(graph, config).graph;
+  config.first_last_8_bits = config.add_operands_8_bits = false;
+  const nn::Graph all = prepare_qat(graph, config).graph;
+  EXPECT_EQ(bits_of(kept, "layer1.0.conv1.output_quantizer"), 3);
+  EXPECT_EQ(bits_of(kept, "layer1.0.add.output_quantizer"), 3);
+  for (const char* name : {"layer1.0.conv2.output_quantizer", "input.output_quantizer"}) {
+    EXPECT_EQ(bits_of(kept, name), 8) << name;
+    EXPECT_EQ(bits_of(all, name), 3) << name;
+  }
+}
+
 TEST(Prepare, RefusesALayerWhoseSumCouldPass32Bits) {
   const auto prepare = [](int64_t k) {
     nn::Sequential model({std::make_shared<nn::Linear>(k, 1, false)});
