@@ -3,6 +3,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -71,6 +72,16 @@ Json environment() {
   all.set("memory_bytes", static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE));
   all.set("kernels", kernels);
   return all;
+}
+
+std::string program_beside_this(const std::string& name) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  const fs::path self = fs::read_symlink("/proc/self/exe", failed);
+  if (failed) return name;
+  const fs::path path = self.parent_path() / name, here = fs::current_path(failed);
+  const fs::path shorter = path.lexically_relative(here);
+  return shorter.empty() || *shorter.begin() == ".." ? path : shorter;
 }
 
 }  // namespace stair::apps

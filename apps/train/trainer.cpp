@@ -230,10 +230,20 @@ int Trainer::run() {
   if (file_exists(best)) {
     result(str("best int8: epoch ", state_.best_epoch + 1, ", top-1 ", fixed(state_.best_top1, 2),
                " | ", best));
-    say(str("next: qat_eval ", best,
-            config_.data.data_path.empty() ? "" : str(" --data-path ", config_.data.data_path)));
+    say("next: " + eval_command(best));
   }
   return 0;
+}
+
+// The command that scores the file on the pictures of this run.
+std::string Trainer::eval_command(const std::string& file) const {
+  std::string command = program_beside_this("qat_eval") + " " + file;
+  const DataConfig& data = config_.data;
+  if (data.data_path.empty()) return command;
+  command += " --data-path " + data.data_path;
+  if (data.val_dir != DataConfig().val_dir) command += " --val-dir " + data.val_dir;
+  if (!data.classes.empty()) command += " --class-list " + data.classes;
+  return command;
 }
 
 void Trainer::report_tolerated() const {

@@ -64,6 +64,7 @@ class Trainer {
   void save(bool must_work);
   int stop();
   void evaluate_only();
+  std::string eval_command(const std::string& file) const;
   void report_tolerated() const;
   void print_json(Json object) const;
   void say(const std::string& text) const;
