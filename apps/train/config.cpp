@@ -211,7 +211,7 @@ void complete_data(DataConfig& c, const ModelConfig& model, const Options& optio
 void complete(TrainConfig& c, const Options& options) {
   if (c.data.data_path.empty() && !options.given("--model")) {
     c.model.model = "resnet20";
-    if (!options.given("--epochs")) c.epochs = 5;
+    if (!options.given("--epochs")) c.epochs = 8;
     if (!options.given("--batch-size")) c.data.batch_size = 64;
     if (!options.given("--lr")) c.lr = 0.1;
   }
