@@ -1,4 +1,5 @@
 // Scores a float, QAT or int8 file.
+#include <algorithm>
 #include <iostream>
 
 #include "apps/program/options.h"
@@ -15,7 +16,7 @@ namespace stair::apps {
 namespace {
 
 struct Settings {
-  std::string file, logits;
+  std::string file, logits, expect_logits;
   DataConfig data;
   ModelConfig model;
   int threads = 0;
@@ -33,6 +34,9 @@ void add_flags(Options& options, Settings& s) {
                {.help = "write logits and labels, in sorted path order (safetensors)",
                 .value = "FILE",
                 .usual = true});
+  options.text("--expect-logits", s.expect_logits,
+               {.help = "exit 9 unless each logit equals that of this --logits file bit for bit",
+                .value = "FILE"});
   options.real("--min-top1", s.min_top1, {.min = 0, .max = 100},
                {.help = "exit 9 below this top-1", .unit = "percent"});
   options.integer("--threads", s.threads, {.min = 0, .max = 4096},
@@ -59,6 +63,24 @@ Json to_json(const ScoredFile& file, const Score& score, const data::Loader& loa
   return j;
 }
 
+// Throws Error with exit code 9.
+void expect_equal(const Tensor& logits, const std::string& path) {
+  const SafeTensors file = read_safetensors(path);
+  const Tensor& expected = file.at("logits");
+  const std::string quoted_path = str("'", printable(path), "'");
+  if (expected.dtype() != logits.dtype() || expected.shape() != logits.shape())
+    throw Error(str("logits are ", logits.shape(), ", those of ", quoted_path, " are ",
+                    expected.dtype(), " ", expected.shape()),
+                "", 9);
+  const auto *got = logits.data<float>(), *want = expected.data<float>();
+  const auto* first = std::mismatch(got, got + logits.numel(), want).first;
+  if (first == got + logits.numel()) return;
+  const int64_t at = first - got, classes = logits.size(1);
+  throw Error(str("logit ", at % classes, " of picture ", at / classes, " is ", *first, ", in ",
+                  quoted_path, " it is ", want[at]),
+              "", 9);
+}
+
 int run(const std::vector<std::string>& arguments) {
   Settings s;
   Options options("qat_eval", "Scores a float, QAT or int8 file: top-1, top-5, size and speed.");
@@ -75,7 +97,7 @@ int run(const std::vector<std::string>& arguments) {
   Progress progress(std::cerr, {terminal_of(2), 50, options.quiet(), "img"}, file.form,
                     loader.batches());
   EvaluateOptions how;
-  how.keep_logits = !s.logits.empty();
+  how.keep_logits = !s.logits.empty() || !s.expect_logits.empty();
   int64_t batches = 0, seen = 0;
   how.progress = [&](int64_t done) {
     progress.update(++batches, done - seen);
@@ -86,7 +108,8 @@ int run(const std::vector<std::string>& arguments) {
   progress.finish();
   if (const int64_t skipped = sets.val->skipped_files(); skipped > 0 && !options.quiet())
     std::cerr << skipped << " files skipped by suffix" << std::endl;
-  if (const std::string line = tolerated("val", loader.summary()); !line.empty() && !options.quiet())
+  if (const std::string line = tolerated("val", loader.summary());
+      !line.empty() && !options.quiet())
     std::cerr << line << std::endl;
   if (!s.logits.empty()) {
     const NamedTensor tensors[] = {{"logits", score.logits}, {"labels", score.labels}};
@@ -99,6 +122,7 @@ int run(const std::vector<std::string>& arguments) {
               << " | top-1 " << fixed(score.top1(), 2) << " top-5 " << fixed(score.top5(), 2)
               << " on " << score.images << " pictures | " << fixed(score.images_per_second(), 0)
               << " img/s" << std::endl;
+  if (!s.expect_logits.empty()) expect_equal(score.logits, s.expect_logits);
   if (s.min_top1 && score.top1() < *s.min_top1)
     throw Error(
         str("top-1 ", fixed(score.top1(), 2), " is below --min-top1 ", fixed(*s.min_top1, 2)), "",

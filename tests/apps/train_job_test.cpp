@@ -115,6 +115,10 @@ TEST(EvalExact, TheInt8FileIsTheCheckpointBitByBit) {
     for (int64_t i = 0; i < x.numel(); ++i)
       EXPECT_EQ(x.data<float>()[i], y.data<float>()[i]) << quantizer << " logit " << i;
     EXPECT_EQ(a.at("labels").shape(), Shape({8}));
+    EXPECT_EQ(eval(run + "/last.int8", {{"--expect-logits", folder / "qat.safetensors"}}).code, 0);
+    const Ended other = eval(run + "/last.int8",
+                             {{"--expect-logits", folder / "qat.safetensors"}, {"--seed", "5"}});
+    expect_ended(other, 9, {"logit ", " of picture "});
   }
 }
 
