@@ -1,5 +1,7 @@
 #include "core/storage.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -12,6 +14,7 @@ namespace stair {
 namespace {
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
 
 // Size classes: powers of two with four steps between, so that at most a fifth of a block is
 // unused.
@@ -19,6 +22,15 @@ size_t size_class(size_t bytes) {
   size_t step = 64;
   while (step * 8 < bytes) step *= 2;
   return std::max<size_t>(kAlignment, (bytes + step - 1) / step * step);
+}
+
+// Large blocks lie on huge pages where the system has them: the first touch of small pages costs as
+// much as the arithmetic of a whole step, and every later one a look into the page table.
+void* from_system(size_t size) {
+  if (size < 2 * kHugePage) return std::aligned_alloc(kAlignment, size);
+  void* block = std::aligned_alloc(kHugePage, (size + kHugePage - 1) / kHugePage * kHugePage);
+  if (block != nullptr) ::madvise(block, size, MADV_HUGEPAGE);
+  return block;
 }
 
 class Cache {
@@ -37,7 +49,7 @@ class Cache {
       }
       ++system_calls_;
     }
-    void* block = std::aligned_alloc(kAlignment, size + kReadSlack);
+    void* block = from_system(size + kReadSlack);
     if (block == nullptr) {
       std::lock_guard lock(mutex_);
       live_ -= size;

@@ -53,6 +53,10 @@ Variable Module::operator()(const Variable& x) {
   return forward(x);
 }
 
+Variable Module::forward_into(std::span<const Variable> inputs, Module& next) {
+  return next(forward_many(inputs));
+}
+
 Variable Module::forward_many(std::span<const Variable> inputs) {
   if (inputs.size() != 1)
     throw ConfigError(str("module '", name_, "': takes one input, got ", inputs.size()));

@@ -32,6 +32,9 @@ class Module {
   // For modules of several inputs, as nodes of a graph may be. Unless overridden, forward of the
   // only one; ConfigError when there are more.
   virtual Variable forward_many(std::span<const Variable> inputs);
+  // next(forward_many(inputs)), where `next` is the only reader. A module may override it to do
+  // both in one pass over memory.
+  virtual Variable forward_into(std::span<const Variable> inputs, Module& next);
   // forward, with this module's name added to the scope while it runs.
   Variable operator()(const Variable& x);
   // A module of its own with the same values and mode. Unless overridden, ConfigError: the module

@@ -108,6 +108,15 @@ QatConv::Folded QatConv::folded(std::span<const Variable> in) const {
 }
 
 Variable QatConv::forward_many(std::span<const Variable> in) {
+  return run(in, nullptr);
+}
+
+Variable QatConv::forward_into(std::span<const Variable> in, nn::Module& next) {
+  auto* quantizer = dynamic_cast<Quantizer*>(&next);
+  return next(run(in, quantizer));
+}
+
+Variable QatConv::run(std::span<const Variable> in, Quantizer* next) const {
   const size_t expected = options_.batch_norm ? 8 : 3;
   if (in.size() != expected)
     throw ConfigError(str("QatConv: ", in.size(), " inputs, expected ", expected));
@@ -124,7 +133,8 @@ Variable QatConv::forward_many(std::span<const Variable> in) {
   bn.training = true;
   bn.momentum = options_.momentum;
   bn.eps = options_.eps;
-  return autograd::batch_norm(z, in[3], in[4], in[5], in[6], bn);
+  return next ? next->forward_normalized(z, in[3], in[4], in[5], in[6], bn)
+              : autograd::batch_norm(z, in[3], in[4], in[5], in[6], bn);
 }
 
 }  // namespace stair::qat

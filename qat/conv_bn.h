@@ -37,6 +37,8 @@ class QatConv final : public nn::Module {
 
   Variable forward(const Variable& x) override;
   Variable forward_many(std::span<const Variable> inputs) override;
+  // With the statistics of the batch, `next` quantizes in the pass that normalizes.
+  Variable forward_into(std::span<const Variable> inputs, nn::Module& next) override;
   std::shared_ptr<nn::Module> clone() const override;
 
   // What ships: integer weights with QParams, and the bias (undefined if there is none).
@@ -51,6 +53,8 @@ class QatConv final : public nn::Module {
   void freeze_bn(bool on) { bn_frozen_.value().data<uint8_t>()[0] = on ? 1 : 0; }
 
  private:
+  // forward_many, its result passed to `next` when there is one and the batch norm is on its own.
+  Variable run(std::span<const Variable> inputs, Quantizer* next) const;
   Variable convolve(const Variable& x, const Variable& w, const Variable& bias) const;
 
   QatConvOptions options_;

@@ -2,12 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "autograd/normalize_quantize.h"
 #include "autograd/ops/relu.h"
 #include "autograd/ops/relu6.h"
 #include "core/text.h"
 
 namespace stair::qat {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+}  // namespace
 
 Quantizer::Quantizer(const QuantizationSpec& spec, int64_t channels, Activation activation)
     : observer_(spec, channels), spec_(spec), channels_(channels), activation_(activation) {
@@ -36,11 +43,35 @@ void Quantizer::enable_learning(bool on) {
 }
 
 Variable Quantizer::forward(const Variable& x) {
+  if (x.quantized()) return x;
   const Variable input = activation_ == Activation::relu6 ? autograd::relu6(x) : x;
   const bool relu = activation_ == Activation::relu;
   if (is_training() && observer_enabled()) observe(input.value());
   if (!fake_quant_enabled()) return relu ? autograd::relu(input) : input;
   return apply(input, relu);
+}
+
+Variable Quantizer::forward_normalized(const Variable& x, const Variable& gamma,
+                                       const Variable& beta, const Variable& running_mean,
+                                       const Variable& running_var,
+                                       const autograd::BatchNormOptions& options) {
+  if (!is_straight_through() || !fake_quant_enabled() || spec_.axis >= 0)
+    return forward(autograd::batch_norm(x, gamma, beta, running_mean, running_var, options));
+  const autograd::BatchMoments moments =
+      autograd::batch_moments(x, gamma, beta, running_mean, running_var, options);
+  autograd::ActiveRange active;
+  if (activation_ != Activation::none) active.low = 0;
+  if (activation_ == Activation::relu6) active.high = 6;
+  if (is_training() && observer_enabled()) {
+    Range range{{kInfinity}, {-kInfinity}, 0};
+    for (size_t c = 0; c < moments.min.size(); ++c) {
+      if (moments.min[c] > moments.max[c]) continue;
+      range.min[0] = std::min(range.min[0], std::clamp(moments.min[c], active.low, active.high));
+      range.max[0] = std::max(range.max[0], std::clamp(moments.max[c], active.low, active.high));
+    }
+    observer_.observe(range);
+  }
+  return autograd::normalize_quantize(x, gamma, beta, moments, active, qparams(), spec_.dtype());
 }
 
 Range Quantizer::activated_range(const Tensor& x) const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "autograd/ops/batch_norm.h"
 #include "nn/module.h"
 #include "qat/observer.h"
 
@@ -18,9 +19,10 @@ using autograd::Variable;
 // What a quantizer applies before it quantizes.
 enum class Activation { none, relu, relu6 };
 
-// x -> integers with QParams; float in, u8 or s8 out, gradients straight-through as the variant
-// defines. State (buffers): min_val, max_val f32 [channels]; observer_enabled, fake_quant_enabled,
-// learning_enabled u8 [1]; and the variant's own. Only a forward in training mode changes state.
+// x -> integers with QParams; float in (integers of an operation that quantized by itself pass), u8
+// or s8 out, gradients straight-through as the variant defines. State (buffers): min_val, max_val
+// f32 [channels]; observer_enabled, fake_quant_enabled, learning_enabled u8 [1]; and the variant's
+// own. Only a forward in training mode changes state.
 class Quantizer : public nn::Module {
  public:
   // `channels`: size of spec.axis, 1 for per tensor. `activation`: clamp before quantizing (fused
@@ -31,6 +33,11 @@ class Quantizer : public nn::Module {
   // Observes (training, observer on), then quantizes (fake-quant on), else returns the activated x
   // in float. Throws ConfigError "calibrate first" when nothing was ever observed.
   Variable forward(const Variable& x) final;
+
+  // forward(batch_norm(x, ...)) in training, in one pass over memory where the variant allows it.
+  Variable forward_normalized(const Variable& x, const Variable& gamma, const Variable& beta,
+                              const Variable& running_mean, const Variable& running_var,
+                              const autograd::BatchNormOptions& options);
 
   const QuantizationSpec& spec() const { return spec_; }
   Activation activation() const { return activation_; }
@@ -62,6 +69,9 @@ class Quantizer : public nn::Module {
   virtual void observe(const Tensor& x);
   // The integers of x (before a ReLU, which it fuses: quantize max(x, 0)) and their gradient.
   virtual Variable apply(const Variable& x, bool relu) const = 0;
+
+  // Whether apply is autograd::quantize with the observer's parameters.
+  virtual bool is_straight_through() const { return false; }
 
   // The range of x after a fused ReLU.
   Range activated_range(const Tensor& x) const;

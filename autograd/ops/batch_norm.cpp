@@ -1,5 +1,8 @@
 #include "autograd/ops/batch_norm.h"
 
+#include <cmath>
+
+#include "autograd/normalize_quantize.h"
 #include "autograd/op.h"
 #include "autograd/operands.h"
 #include "kernels/norm/norm.h"
@@ -135,6 +138,49 @@ Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& be
                              {"momentum", options.momentum},
                              {"eps", options.eps}}
                 : Attributes{});
+}
+
+BatchMoments batch_moments(const Variable& x, const Variable& gamma, const Variable& beta,
+                           const Variable& running_mean, const Variable& running_var,
+                           const BatchNormOptions& options) {
+  if (x.dtype() != DType::f32 || !options.training)
+    throw DTypeError(str("batch_moments: training on f32 is needed; got x ", x.value()));
+  const Inputs in = check(
+      {x.value(), value_of(gamma), value_of(beta), value_of(running_mean), value_of(running_var)},
+      options);
+  const int64_t channels = in.x.size(-1), rows = in.x.numel() / channels;
+  const auto empty = [&] { return Tensor::empty({channels}, DType::f32); };
+  BatchMoments m{empty(), empty(), empty(), empty(), {}, {}};
+  m.min.resize(static_cast<size_t>(channels));
+  m.max.resize(static_cast<size_t>(channels));
+  const Tensor var = empty(), rest = empty();
+  kernels::run<kernels::BatchStatistics<float>>({rows, channels, in.x.data<float>(),
+                                                 m.mean.data<float>(), var.data<float>(),
+                                                 rest.data<float>(), m.min.data(), m.max.data()});
+  for (int64_t c = 0; c < channels; ++c) {
+    const double invstd = 1 / std::sqrt(static_cast<double>(var.data<float>()[c]) +
+                                        static_cast<double>(static_cast<float>(options.eps)));
+    const double factor =
+        in.gamma.defined() ? invstd * static_cast<double>(in.gamma.data<float>()[c]) : invstd;
+    const double beta_c = in.beta.defined() ? static_cast<double>(in.beta.data<float>()[c]) : 0.0;
+    const float mean = m.mean.data<float>()[c], scale = static_cast<float>(factor);
+    const float shift =
+        static_cast<float>(beta_c - static_cast<double>(rest.data<float>()[c]) * factor);
+    m.invstd.data<float>()[c] = static_cast<float>(invstd);
+    m.scale.data<float>()[c] = scale;
+    m.shift.data<float>()[c] = shift;
+    // Each step of y rounds monotonically, so its extremes are those of x.
+    float& min = m.min[static_cast<size_t>(c)];
+    float& max = m.max[static_cast<size_t>(c)];
+    min = (min - mean) * scale + shift;
+    max = (max - mean) * scale + shift;
+    if (scale < 0) std::swap(min, max);
+    if (!std::isfinite(min) || !std::isfinite(max)) min = 1, max = 0;
+  }
+  update<float>(in.running_mean, m.mean, options.momentum, 1);
+  update<float>(in.running_var, var, options.momentum,
+                static_cast<double>(rows) / static_cast<double>(rows - 1));
+  return m;
 }
 
 const OpDef op_batch_norm{"batch_norm", apply};

@@ -66,12 +66,36 @@ void combine_sums(const Partials& p, const Split& split) {
     for (int64_t i = 0; i < 2 * p.width; ++i) p.first(0)[i] += p.first(chunk)[i];
 }
 
-// Writes mean and var; rest[c] is what rounding took from the mean.
-void batch_statistics(const BatchNormForward<float>::Args& a, const BatchNormLoops& loops,
-                      float* rest) {
+// Two floats a channel and chunk, or none.
+struct Extremes {
+  Extremes(bool wanted, const Split& split, int64_t channels)
+      : block(static_cast<size_t>(std::max<int64_t>(1, wanted ? 2 * split.chunks * channels : 1)) *
+              sizeof(float)),
+        width(wanted ? channels : 0) {}
+  float* min(int64_t chunk) const {
+    return width == 0 ? nullptr : block.as<float>() + 2 * chunk * width;
+  }
+  float* max(int64_t chunk) const { return width == 0 ? nullptr : min(chunk) + width; }
+  Scratch block;
+  int64_t width;
+};
+
+void combine_extremes(const Extremes& e, const Split& split, float* min, float* max) {
+  std::copy_n(e.min(0), e.width, min);
+  std::copy_n(e.max(0), e.width, max);
+  for (int64_t chunk = 1; chunk < split.chunks; ++chunk)
+    for (int64_t c = 0; c < e.width; ++c) {
+      min[c] = std::min(min[c], e.min(chunk)[c]);
+      max[c] = std::max(max[c], e.max(chunk)[c]);
+    }
+}
+
+// Writes mean and var; rest[c] is what rounding took from the mean. min and max may be null.
+void statistics_of(const BatchStatistics<float>::Args& a, const BatchNormLoops& loops) {
   const int64_t channels = a.channels;
   const Split split = split_rows(a.rows, channels);
   const Partials partials(split, channels);
+  const Extremes extremes(a.min != nullptr, split, channels);
   if (a.rows == 0) {
     std::fill_n(a.mean, channels, 0.0F);
     std::fill_n(a.var, channels, 0.0F);
@@ -80,15 +104,44 @@ void batch_statistics(const BatchNormForward<float>::Args& a, const BatchNormLoo
   parallel_for(a.rows, split.rows, [&](int64_t begin, int64_t end) {
     const int64_t chunk = begin / split.rows;
     loops.statistics(a.x + begin * channels, end - begin, channels, partials.first(chunk),
-                     partials.second(chunk));
+                     partials.second(chunk), extremes.min(chunk), extremes.max(chunk));
   });
   combine_statistics(partials, split, a.rows);
+  if (a.min != nullptr) combine_extremes(extremes, split, a.min, a.max);
   for (int64_t c = 0; c < channels; ++c) {
     const double mean = partials.first(0)[c];
     a.mean[c] = static_cast<float>(mean);
     a.var[c] = static_cast<float>(partials.second(0)[c] / static_cast<double>(a.rows));
-    rest[c] = static_cast<float>(mean - static_cast<double>(a.mean[c]));
+    a.rest[c] = static_cast<float>(mean - static_cast<double>(a.mean[c]));
   }
+}
+
+// What the gradient of x is made of, from the sums in chunk 0.
+struct GradientFactors {
+  GradientFactors(int64_t channels, const Partials& sums, double share, const float* gamma,
+                  const float* invstds, float* ggamma, float* gbeta)
+      : block(static_cast<size_t>(std::max<int64_t>(1, 3 * channels)) * sizeof(float)),
+        scale(block.as<float>()),
+        shift(scale + channels),
+        slope(shift + channels) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const double invstd = invstds[c], along = sums.second(0)[c] * invstd;
+      const double sum = sums.first(0)[c];
+      ggamma[c] = static_cast<float>(along);
+      gbeta[c] = static_cast<float>(sum);
+      scale[c] = gamma ? gamma[c] * invstds[c] : invstds[c];
+      shift[c] = static_cast<float>(sum * share);
+      slope[c] = static_cast<float>(along * share * invstd);
+    }
+  }
+  Scratch block;
+  float *scale, *shift, *slope;
+};
+
+NormalizedCodes<float> from_row(NormalizedCodes<float> k, int64_t begin, int64_t end) {
+  k.x += begin * k.channels;
+  k.rows = end - begin;
+  return k;
 }
 
 }  // namespace
@@ -98,7 +151,8 @@ void batch_norm_forward(const BatchNormForward<float>::Args& a, const BatchNormL
   const Scratch block(static_cast<size_t>(std::max<int64_t>(1, 2 * channels)) * sizeof(float));
   float *scale = block.as<float>(), *shift = scale + channels;
   std::fill_n(shift, channels, 0.0F);
-  if (a.training) batch_statistics(a, loops, shift);
+  if (a.training)
+    statistics_of({a.rows, channels, a.x, a.mean, a.var, shift, nullptr, nullptr}, loops);
   for (int64_t c = 0; c < channels; ++c) {
     const double invstd = 1 / std::sqrt(static_cast<double>(a.var[c]) + static_cast<double>(a.eps));
     a.invstd[c] = static_cast<float>(invstd);
@@ -124,23 +178,45 @@ void batch_norm_backward(const BatchNormBackward<float>::Args& a, const BatchNor
   });
   if (a.rows == 0) std::fill_n(partials.first(0), 2 * channels, 0.0);
   combine_sums(partials, split);
-  const Scratch block(static_cast<size_t>(std::max<int64_t>(1, 3 * channels)) * sizeof(float));
-  float *scale = block.as<float>(), *shift = scale + channels, *slope = shift + channels;
   const double share = a.training && a.rows > 0 ? 1.0 / static_cast<double>(a.rows) : 0.0;
-  for (int64_t c = 0; c < channels; ++c) {
-    const double invstd = a.invstd[c], ggamma = partials.second(0)[c] * invstd;
-    const double gbeta = partials.first(0)[c];
-    a.ggamma[c] = static_cast<float>(ggamma);
-    a.gbeta[c] = static_cast<float>(gbeta);
-    scale[c] = a.gamma ? a.gamma[c] * a.invstd[c] : a.invstd[c];
-    shift[c] = static_cast<float>(gbeta * share);
-    slope[c] = static_cast<float>(ggamma * share * invstd);
-  }
+  const GradientFactors f(channels, partials, share, a.gamma, a.invstd, a.ggamma, a.gbeta);
   if (a.gx == nullptr) return;
   parallel_for(a.rows, grain_rows(channels), [&](int64_t begin, int64_t end) {
     const int64_t at = begin * channels;
-    loops.gradient(a.x + at, a.gy + at, end - begin, channels, a.mean, scale, shift, slope,
+    loops.gradient(a.x + at, a.gy + at, end - begin, channels, a.mean, f.scale, f.shift, f.slope,
                    a.gx + at);
+  });
+}
+
+void batch_statistics(const BatchStatistics<float>::Args& a, const BatchNormLoops& loops) {
+  statistics_of(a, loops);
+}
+
+void normalize_quantize(const NormalizeQuantize<float>::Args& a, const BatchNormLoops& loops) {
+  const bool is_signed = a.q_dtype == DType::s8;
+  parallel_for(a.codes.rows, grain_rows(a.codes.channels), [&](int64_t begin, int64_t end) {
+    loops.quantize(from_row(a.codes, begin, end),
+                   static_cast<uint8_t*>(a.q) + begin * a.codes.channels, is_signed);
+  });
+}
+
+void normalize_quantize_backward(const NormalizeQuantizeBackward<float>::Args& a,
+                                 const BatchNormLoops& loops) {
+  const int64_t rows = a.codes.rows, channels = a.codes.channels;
+  const Split split = split_rows(rows, channels);
+  const Partials partials(split, channels);
+  parallel_for(rows, split.rows, [&](int64_t begin, int64_t end) {
+    const int64_t chunk = begin / split.rows;
+    loops.masked_sums(from_row(a.codes, begin, end), a.gy + begin * channels, partials.first(chunk),
+                      partials.second(chunk));
+  });
+  combine_sums(partials, split);
+  const GradientFactors f(channels, partials, 1.0 / static_cast<double>(rows), a.gamma, a.invstd,
+                          a.ggamma, a.gbeta);
+  parallel_for(rows, grain_rows(channels), [&](int64_t begin, int64_t end) {
+    const int64_t at = begin * channels;
+    loops.masked_gradient(from_row(a.codes, begin, end), a.gy + at, f.scale, f.shift, f.slope,
+                          a.gx + at);
   });
 }
 

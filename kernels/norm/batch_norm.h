@@ -8,8 +8,9 @@ namespace stair::kernels {
 
 // The loops, each over `rows` rows of `channels` floats.
 struct BatchNormLoops {
-  // Mean of each channel and sum of the squared differences to it.
-  void (*statistics)(const float* x, int64_t rows, int64_t channels, double* mean, double* squares);
+  // Mean of each channel and sum of the squared differences to it; with min and max, also those.
+  void (*statistics)(const float* x, int64_t rows, int64_t channels, double* mean, double* squares,
+                     float* min, float* max);
   // y = (x - mean) * scale + shift
   void (*normalize)(const float* x, int64_t rows, int64_t channels, const float* mean,
                     const float* scale, const float* shift, float* y);
@@ -20,9 +21,21 @@ struct BatchNormLoops {
   void (*gradient)(const float* x, const float* gy, int64_t rows, int64_t channels,
                    const float* mean, const float* scale, const float* shift, const float* slope,
                    float* gx);
+  // The codes of rows that begin at k.x.
+  void (*quantize)(const NormalizedCodes<float>& k, void* q, bool is_signed);
+  // gradient_sums and gradient of gy where the code is inside, else 0.
+  void (*masked_sums)(const NormalizedCodes<float>& k, const float* gy, double* sum,
+                      double* product);
+  void (*masked_gradient)(const NormalizedCodes<float>& k, const float* gy, const float* scale,
+                          const float* shift, const float* slope, float* gx);
 };
 
 void batch_norm_forward(const BatchNormForward<float>::Args& a, const BatchNormLoops& loops);
 void batch_norm_backward(const BatchNormBackward<float>::Args& a, const BatchNormLoops& loops);
+
+void batch_statistics(const BatchStatistics<float>::Args& a, const BatchNormLoops& loops);
+void normalize_quantize(const NormalizeQuantize<float>::Args& a, const BatchNormLoops& loops);
+void normalize_quantize_backward(const NormalizeQuantizeBackward<float>::Args& a,
+                                 const BatchNormLoops& loops);
 
 }  // namespace stair::kernels

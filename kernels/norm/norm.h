@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/dtype.h"
 #include "kernels/registry.h"
 
 namespace stair::kernels {
@@ -52,6 +53,61 @@ struct BatchNormBackward {
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = STAIR_KERNEL_NAME("batch_norm_backward");
+};
+
+// What training needs to know of a batch: mean and biased variance as above, rest = mean before it
+// was rounded - mean, and the extremes of each channel (of all values, NaN left out).
+template <class T>
+struct BatchStatistics {
+  struct Args {
+    int64_t rows, channels;  // rows >= 1
+    const T* x;              // [rows,C]
+    T *mean, *var, *rest;    // [C]
+    T *min, *max;            // [C]
+  };
+  using Impl = Function<Args>;
+  static constexpr const char* kName = STAIR_KERNEL_NAME("batch_statistics");
+};
+
+// A normalized tensor on its way to 8-bit codes:
+//   y = (x - mean) * scale + shift
+//   q = clamp(rne(clamp(y, low, high) * (1 / q_scale)) + zero_point, qmin, qmax), NaN: zero_point
+//   inside = low < y < high and the clamp to [qmin, qmax] changes nothing
+template <class T>
+struct NormalizedCodes {
+  int64_t rows, channels;
+  const T* x;                     // [rows,C]
+  const T *mean, *scale, *shift;  // [C]
+  T low, high;                    // of the activation function; infinite without one
+  float q_scale;
+  int32_t zero_point, qmin, qmax;
+};
+
+// q of NormalizedCodes in one pass. Exact: the bits of batch_norm, ReLU and quantize in a row.
+template <class T>
+struct NormalizeQuantize {
+  struct Args {
+    NormalizedCodes<T> codes;
+    DType q_dtype;  // u8 or s8
+    void* q;        // [rows,C]
+  };
+  using Impl = Function<Args>;
+  static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_quantize");
+};
+
+// BatchNormBackward in training with gy = inside ? gy : 0, where inside is computed anew from x.
+template <class T>
+struct NormalizeQuantizeBackward {
+  struct Args {
+    NormalizedCodes<T> codes;
+    const T* gy;
+    const T* gamma;  // [C] or null: 1
+    const T* invstd;
+    T* gx;              // [rows,C]
+    T *ggamma, *gbeta;  // [C]
+  };
+  using Impl = Function<Args>;
+  static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_quantize_backward");
 };
 
 }  // namespace stair::kernels

@@ -8,8 +8,10 @@ namespace {
 }  // namespace
 
 void register_norm_avx2(Registry& r) {
-  r.add(BatchNormForward<float>::kName, "batch_norm_forward_f32_avx2", Isa::avx2, &kForward);
-  r.add(BatchNormBackward<float>::kName, "batch_norm_backward_f32_avx2", Isa::avx2, &kBackward);
+  register_all(
+      r, Isa::avx2,
+      {"batch_norm_forward_f32_avx2", "batch_norm_backward_f32_avx2", "batch_statistics_f32_avx2",
+       "normalize_quantize_f32_avx2", "normalize_quantize_backward_f32_avx2"});
 }
 
 }  // namespace stair::kernels

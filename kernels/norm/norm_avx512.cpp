@@ -8,8 +8,10 @@ namespace {
 }  // namespace
 
 void register_norm_avx512(Registry& r) {
-  r.add(BatchNormForward<float>::kName, "batch_norm_forward_f32_avx512", Isa::avx512, &kForward);
-  r.add(BatchNormBackward<float>::kName, "batch_norm_backward_f32_avx512", Isa::avx512, &kBackward);
+  register_all(r, Isa::avx512,
+               {"batch_norm_forward_f32_avx512", "batch_norm_backward_f32_avx512",
+                "batch_statistics_f32_avx512", "normalize_quantize_f32_avx512",
+                "normalize_quantize_backward_f32_avx512"});
 }
 
 }  // namespace stair::kernels

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/norm/norm.h"
 
@@ -7,18 +9,16 @@ namespace {
 
 // Mean and biased variance of one channel, by two passes.
 template <class T>
-void batch_statistics(const typename BatchNormForward<T>::Args& a, int64_t c, double& mean,
-                      double& var) {
+void moments(const T* x, int64_t rows, int64_t channels, int64_t c, double& mean, double& var) {
   mean = var = 0;
-  if (a.rows == 0) return;
-  const double rows = static_cast<double>(a.rows);
-  for (int64_t r = 0; r < a.rows; ++r) mean += a.x[r * a.channels + c];
-  mean /= rows;
-  for (int64_t r = 0; r < a.rows; ++r) {
-    const double d = a.x[r * a.channels + c] - mean;
+  if (rows == 0) return;
+  for (int64_t r = 0; r < rows; ++r) mean += x[r * channels + c];
+  mean /= static_cast<double>(rows);
+  for (int64_t r = 0; r < rows; ++r) {
+    const double d = x[r * channels + c] - mean;
     var += d * d;
   }
-  var /= rows;
+  var /= static_cast<double>(rows);
 }
 
 template <class T>
@@ -26,7 +26,7 @@ void forward(const typename BatchNormForward<T>::Args& a) {
   for (int64_t c = 0; c < a.channels; ++c) {
     double mean = a.training ? 0 : static_cast<double>(a.mean[c]),
            var = a.training ? 0 : static_cast<double>(a.var[c]);
-    if (a.training) batch_statistics<T>(a, c, mean, var);
+    if (a.training) moments(a.x, a.rows, a.channels, c, mean, var);
     const double invstd = 1 / std::sqrt(var + a.eps);
     const double gamma = a.gamma ? static_cast<double>(a.gamma[c]) : 1.0,
                  beta = a.beta ? static_cast<double>(a.beta[c]) : 0.0;
@@ -63,7 +63,65 @@ void backward(const typename BatchNormBackward<T>::Args& a) {
 }
 
 template <class T>
+void statistics(const typename BatchStatistics<T>::Args& a) {
+  for (int64_t c = 0; c < a.channels; ++c) {
+    double mean = 0, var = 0;
+    moments(a.x, a.rows, a.channels, c, mean, var);
+    a.mean[c] = static_cast<T>(mean);
+    a.var[c] = static_cast<T>(var);
+    a.rest[c] = static_cast<T>(mean - static_cast<double>(a.mean[c]));
+    a.min[c] = std::numeric_limits<T>::infinity();
+    a.max[c] = -a.min[c];
+    for (int64_t i = c; i < a.rows * a.channels; i += a.channels) {
+      if (a.x[i] < a.min[c]) a.min[c] = a.x[i];
+      if (a.x[i] > a.max[c]) a.max[c] = a.x[i];
+    }
+  }
+}
+
+// The code before its clamp, and y.
+template <class T>
+T unclamped(const NormalizedCodes<T>& a, int64_t i, T& y) {
+  const int64_t c = i % a.channels;
+  y = (a.x[i] - a.mean[c]) * a.scale[c] + a.shift[c];
+  const T active = y < a.low ? a.low : y > a.high ? a.high : y;
+  return std::nearbyint(active * static_cast<T>(1.0F / a.q_scale)) + static_cast<T>(a.zero_point);
+}
+
+template <class T>
+void normalize_quantize(const typename NormalizeQuantize<T>::Args& a) {
+  const NormalizedCodes<T>& k = a.codes;
+  for (int64_t i = 0; i < k.rows * k.channels; ++i) {
+    T y, v = unclamped(k, i, y);
+    if (std::isnan(v)) v = static_cast<T>(k.zero_point);
+    const auto code =
+        static_cast<int32_t>(std::clamp(v, static_cast<T>(k.qmin), static_cast<T>(k.qmax)));
+    if (a.q_dtype == DType::u8)
+      static_cast<uint8_t*>(a.q)[i] = static_cast<uint8_t>(code);
+    else
+      static_cast<int8_t*>(a.q)[i] = static_cast<int8_t>(code);
+  }
+}
+
+template <class T>
+void normalize_quantize_backward(const typename NormalizeQuantizeBackward<T>::Args& a) {
+  const NormalizedCodes<T>& k = a.codes;
+  for (int64_t i = 0; i < k.rows * k.channels; ++i) {
+    T y, v = unclamped(k, i, y);
+    const bool inside =
+        v >= static_cast<T>(k.qmin) && v <= static_cast<T>(k.qmax) && y > k.low && y < k.high;
+    a.gx[i] = inside ? a.gy[i] : T(0);
+  }
+  backward<T>(
+      {k.rows, k.channels, true, k.x, a.gx, a.gamma, k.mean, a.invstd, a.gx, a.ggamma, a.gbeta});
+}
+
+template <class T>
 struct Kernels {
+  static constexpr typename BatchStatistics<T>::Impl kStatistics{statistics<T>};
+  static constexpr typename NormalizeQuantize<T>::Impl kQuantize{normalize_quantize<T>};
+  static constexpr
+      typename NormalizeQuantizeBackward<T>::Impl kQuantizeBackward{normalize_quantize_backward<T>};
   static constexpr typename BatchNormForward<T>::Impl kForward{forward<T>};
   static constexpr typename BatchNormBackward<T>::Impl kBackward{backward<T>};
 };
@@ -79,6 +137,12 @@ void register_norm_ref(Registry& r) {
         &Kernels<float>::kBackward);
   r.add(BatchNormBackward<double>::kName, "batch_norm_backward_f64_ref", Isa::ref,
         &Kernels<double>::kBackward);
+  r.add(BatchStatistics<float>::kName, "batch_statistics_f32_ref", Isa::ref,
+        &Kernels<float>::kStatistics);
+  r.add(NormalizeQuantize<float>::kName, "normalize_quantize_f32_ref", Isa::ref,
+        &Kernels<float>::kQuantize);
+  r.add(NormalizeQuantizeBackward<float>::kName, "normalize_quantize_backward_f32_ref", Isa::ref,
+        &Kernels<float>::kQuantizeBackward);
 }
 
 }  // namespace stair::kernels

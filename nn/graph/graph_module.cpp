@@ -53,7 +53,7 @@ void GraphModule::register_state() {
 
 void GraphModule::plan() {
   std::map<int, size_t> slot = {{-1, kAbsent}};
-  std::map<size_t, size_t> last_step;
+  std::map<size_t, size_t> last_step, readers;
   for (const Node& node : graph_.nodes()) {
     const size_t result = slot.size();
     slot[node.id] = result;
@@ -63,6 +63,7 @@ void GraphModule::plan() {
     if (node.op != "module") step.apply = autograd::find_op(node.op).apply;
     for (int input : node.inputs) {
       step.inputs.push_back(slot.at(input));
+      ++readers[step.inputs.back()];
       last_step[step.inputs.back()] = steps_.size();
     }
     last_step.try_emplace(result, steps_.size());
@@ -71,6 +72,12 @@ void GraphModule::plan() {
   slots_ = slot.size();
   input_slot_ = slot.at(graph_.input());
   output_slot_ = slot.at(graph_.output());
+  for (size_t i = 0; i + 1 < steps_.size(); ++i) {
+    Step& step = steps_[i];
+    step.into_next = step.apply == nullptr && steps_[i + 1].apply == nullptr &&
+                     steps_[i + 1].inputs == std::vector<size_t>{step.result} &&
+                     readers[step.result] == 1 && step.result != output_slot_;
+  }
   for (const auto& [finished, step] : last_step)
     if (finished != kAbsent && finished != output_slot_) steps_[step].finished.push_back(finished);
 }
@@ -92,12 +99,20 @@ Variable GraphModule::forward(const Variable& x) {
   values[input_slot_] = x;
   if (observer_) observer_(graph_.node(graph_.input()), x);
   std::vector<Variable> inputs;
-  for (const Step& step : steps_) {
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = steps_[i];
     inputs.clear();
     for (size_t slot : step.inputs) inputs.push_back(values[slot]);
+    for (size_t slot : step.finished) values[slot] = Variable();
+    // Who observes every value gets every value.
+    if (step.into_next && !observer_) {
+      const Step& next = steps_[++i];
+      const PathScope path(step.node->path);
+      values[next.result] = step.node->module->forward_into(inputs, *next.node->module);
+      continue;
+    }
     values[step.result] = run(step, inputs);
     if (observer_) observer_(*step.node, values[step.result]);
-    for (size_t slot : step.finished) values[slot] = Variable();
   }
   return values[output_slot_];
 }

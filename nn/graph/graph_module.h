@@ -39,6 +39,7 @@ class GraphModule : public Module {
     std::vector<size_t> inputs;            // slots
     size_t result;                         // slot
     std::vector<size_t> finished;          // slots not read after this step
+    bool into_next = false;                // a module whose result only the next one reads
   };
   void plan();
   void register_state();

@@ -24,6 +24,7 @@ class Ste final : public Quantizer {
   using Quantizer::Quantizer;
 
  private:
+  bool is_straight_through() const override { return true; }
   Variable apply(const Variable& x, bool relu) const override {
     return autograd::quantize(x, qparams(x.value()), spec().dtype(), relu);
   }

@@ -1,0 +1,155 @@
+#include <algorithm>
+
+#include "kernels/norm/norm.h"
+#include "tests/support/guarded.h"
+
+namespace stair::kernels {
+namespace {
+
+using test::Guarded;
+
+// A case drawn from a seed: sizes, an activation function, a code range.
+struct Drawn {
+  explicit Drawn(uint64_t seed) : random(seed, 0) {
+    rows = 1 + draw(seed % 50 == 7 ? 3000 : 40);
+    channels = 1 + draw(seed % 50 == 8 ? 600 : 70);
+    x = test::random_normal(random, rows * channels, 0.5F, 2);
+    gy = test::random_normal(random, rows * channels);
+    for (auto* v : {&mean, &scale, &shift, &gamma, &invstd})
+      *v = test::random_normal(random, channels);
+    if (draw(2) == 1) low = 0;
+    if (low == 0 && draw(2) == 1) high = 0.75F;
+    is_signed = draw(2) == 1;
+    qmin = is_signed ? -128 : 0;
+    qmax = qmin + (draw(2) == 1 ? 15 : 255);
+    zero_point = qmin + static_cast<int32_t>(draw(qmax - qmin + 1));
+    q_scale = 0.01F + 0.05F * random.uniform();
+  }
+  int64_t draw(int64_t n) { return static_cast<int64_t>(random.uniform() * static_cast<float>(n)); }
+  NormalizedCodes<float> codes() const {
+    return {rows, channels, x.data(), mean.data(), scale.data(), shift.data(),
+            low,  high,     q_scale,  zero_point,  qmin,         qmax};
+  }
+  // The code before its clamp, and whether the gradient passes.
+  float unclamped(size_t i, bool& inside) const {
+    const size_t c = i % static_cast<size_t>(channels);
+    const float y = (x[i] - mean[c]) * scale[c] + shift[c];
+    const float v = std::nearbyint(std::clamp(y, low, high) * (1.0F / q_scale)) +
+                    static_cast<float>(zero_point);
+    inside = y > low && y < high && v >= static_cast<float>(qmin) && v <= static_cast<float>(qmax);
+    return v;
+  }
+
+  Random random;
+  int64_t rows, channels;
+  std::vector<float> x, gy, mean, scale, shift, gamma, invstd;
+  float low = -INFINITY, high = INFINITY, q_scale;
+  bool is_signed;
+  int32_t zero_point, qmin, qmax;
+};
+
+TEST(NormalizeQuantizeExact, CodesAreThoseOfTheFormula) {
+  test::for_each_isa([] {
+    for (uint64_t seed = 0; seed < 500; ++seed) {
+      const Drawn d(seed);
+      Guarded<uint8_t> q(d.rows * d.channels);
+      run<NormalizeQuantize<float>>({d.codes(), d.is_signed ? DType::s8 : DType::u8, q.data()});
+      ASSERT_TRUE(q.intact()) << seed;
+      for (int64_t i = 0; i < d.rows * d.channels; ++i) {
+        bool inside;
+        const float v = d.unclamped(static_cast<size_t>(i), inside);
+        const int code =
+            static_cast<int>(std::clamp(v, static_cast<float>(d.qmin), static_cast<float>(d.qmax)));
+        ASSERT_EQ(q[i], static_cast<uint8_t>(code)) << "seed " << seed << " element " << i;
+      }
+    }
+  });
+}
+
+TEST(NormalizeQuantizeExact, WhatIsNoNumberIsZero) {
+  test::for_each_isa([] {
+    const std::vector<float> x = {NAN, INFINITY, -INFINITY}, one = {1, 1, 1}, zero = {0, 0, 0};
+    uint8_t q[3];
+    run<NormalizeQuantize<float>>({{1, 3, x.data(), zero.data(), one.data(), zero.data(), -INFINITY,
+                                    INFINITY, 0.5F, 7, 0, 200},
+                                   DType::u8,
+                                   q});
+    EXPECT_EQ(q[0], 7);
+    EXPECT_EQ(q[1], 200);
+    EXPECT_EQ(q[2], 0);
+  });
+}
+
+TEST(NormalizeQuantize, GradientsAreThoseOfBatchNormOfTheMaskedGradient) {
+  test::for_each_isa([] {
+    for (uint64_t seed = 0; seed < 200; ++seed) {
+      SCOPED_TRACE(seed);
+      const Drawn d(seed);
+      const int64_t n = d.rows * d.channels;
+      std::vector<float> masked(d.gy);
+      for (size_t i = 0; i < masked.size(); ++i) {
+        bool inside;
+        (void)d.unclamped(i, inside);
+        if (!inside) masked[i] = 0;
+      }
+      const float* gamma = seed % 2 == 0 ? d.gamma.data() : nullptr;
+      std::vector<float> gx(d.gy.size()), ggamma(d.mean.size()), gbeta(d.mean.size());
+      run<BatchNormBackward<float>>({d.rows, d.channels, true, d.x.data(), masked.data(), gamma,
+                                     d.mean.data(), d.invstd.data(), gx.data(), ggamma.data(),
+                                     gbeta.data()});
+      Guarded<float> fx(n), fgamma(d.channels), fbeta(d.channels);
+      run<NormalizeQuantizeBackward<float>>(
+          {d.codes(), d.gy.data(), gamma, d.invstd.data(), fx.data(), fgamma.data(), fbeta.data()});
+      ASSERT_TRUE(fx.intact() && fgamma.intact() && fbeta.intact());
+      const double rows = static_cast<double>(d.rows);
+      test::expect_close(fgamma.values(), test::widened(ggamma), 4 * rows);
+      test::expect_close(fbeta.values(), test::widened(gbeta), rows);
+      test::expect_close(fx.values(), test::widened(gx), 16.0);
+    }
+  });
+}
+
+TEST(BatchStatistics, AgreeWithThoseOfBatchNorm) {
+  test::for_each_isa([] {
+    for (uint64_t seed = 0; seed < 100; ++seed) {
+      SCOPED_TRACE(seed);
+      const Drawn d(seed);
+      const size_t channels = d.mean.size();
+      std::vector<float> mean(channels), var(channels), invstd(channels), y(d.x.size());
+      run<BatchNormForward<float>>({d.rows, d.channels, true, 1e-5F, d.x.data(), nullptr, nullptr,
+                                    mean.data(), var.data(), invstd.data(), y.data()});
+      std::vector<float> m(channels), v(channels), rest(channels), min(channels), max(channels);
+      run<BatchStatistics<float>>({d.rows, d.channels, d.x.data(), m.data(), v.data(), rest.data(),
+                                   min.data(), max.data()});
+      EXPECT_EQ(m, mean);
+      EXPECT_EQ(v, var);
+      for (size_t c = 0; c < channels; ++c) {
+        float low = INFINITY, high = -INFINITY;
+        for (size_t i = c; i < d.x.size(); i += channels) {
+          low = std::min(low, d.x[i]);
+          high = std::max(high, d.x[i]);
+        }
+        ASSERT_EQ(min[c], low) << c;
+        ASSERT_EQ(max[c], high) << c;
+        EXPECT_LE(std::abs(rest[c]), std::abs(mean[c]) * 1e-7F) << c;
+      }
+    }
+  });
+}
+
+TEST(NormalizeQuantizeExact, BitsDoNotDependOnThreads) {
+  test::for_each_isa([] {
+    const Drawn d(7);
+    test::expect_same_for_any_thread_count([&] {
+      std::vector<float> gx(d.gy.size()), ggamma(d.mean.size()), gbeta(d.mean.size());
+      run<NormalizeQuantizeBackward<float>>({d.codes(), d.gy.data(), nullptr, d.invstd.data(),
+                                             gx.data(), ggamma.data(), gbeta.data()});
+      gx.insert(gx.end(), ggamma.begin(), ggamma.end());
+      gx.insert(gx.end(), gbeta.begin(), gbeta.end());
+      return gx;
+    });
+  });
+}
+
+}  // namespace
+}  // namespace stair::kernels
