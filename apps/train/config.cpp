@@ -212,6 +212,7 @@ void complete(TrainConfig& c, const Options& options) {
   if (c.data.data_path.empty() && !options.given("--model")) {
     c.model.model = "resnet20";
     if (!options.given("--epochs")) c.epochs = 8;
+    if (!options.given("--num-batch-norm-update-epochs")) c.num_batch_norm_update_epochs = 5;
     if (!options.given("--batch-size")) c.data.batch_size = 64;
     if (!options.given("--lr")) c.lr = 0.1;
   }
