@@ -1,7 +1,7 @@
 // Times the integer convolutions of ResNet-18 and MobileNetV2 at 224 pixels, each distinct layer
 // alone, u8 codes to u8 codes (deployment) and to f32 (the forward of training).
 //   bench_conv_int8 [--net resnet18|mobilenet_v2] [--layer TEXT] [--batch 32] [--threads N]
-//   [--isa NAME] [--seconds 0.2] [--json]
+//   [--isa NAME] [--seconds 0.3] [--json]
 // Prints the median milliseconds and GOP/s of both, their share of the machine's measured vpdpbusd
 // peak, the packing of the weights, and sums over each network (every layer as often as the network
 // has it).
@@ -20,45 +20,7 @@ namespace {
 
 using namespace stair;
 using namespace stair::kernels;
-
-struct Options {
-  std::string net, layer, isa;
-  int64_t batch = 32;
-  int threads = 0;
-  double seconds = 0.2;
-  bool json = false;
-};
-
-Options parse(int argc, char** argv) {
-  Options o;
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i];
-    if (flag == "--json") {
-      o.json = true;
-      continue;
-    }
-    if (i + 1 == argc)
-      throw ConfigError(str("bench_conv_int8: flag '", flag, "' needs a value"),
-                        "see the head of bench/bench_conv_int8.cpp");
-    const std::string value = argv[++i];
-    if (flag == "--net")
-      o.net = value;
-    else if (flag == "--layer")
-      o.layer = value;
-    else if (flag == "--isa")
-      o.isa = value;
-    else if (flag == "--batch")
-      o.batch = std::stoll(value);
-    else if (flag == "--threads")
-      o.threads = std::stoi(value);
-    else if (flag == "--seconds")
-      o.seconds = std::stod(value);
-    else
-      throw ConfigError(str("bench_conv_int8: unknown flag '", flag, "'"),
-                        "see the head of bench/bench_conv_int8.cpp");
-  }
-  return o;
-}
+using bench::Options;
 
 // vpdpbusd from registers, 16 independent sums; 128 operations each.
 constexpr int64_t kPeakLoops = 200000, kPeakOperations = kPeakLoops * 16 * 128;
@@ -189,7 +151,7 @@ void run_bench(const Options& o) {
 
 int main(int argc, char** argv) {
   try {
-    run_bench(parse(argc, argv));
+    run_bench(bench::parse(argc, argv));
     return 0;
   } catch (const Error& e) {
     std::fprintf(stderr, "%s\n%s\n", e.what(), e.hint().c_str());

@@ -16,6 +16,7 @@ namespace stair::bench {
 struct Layer {
   kernels::ConvShape s;
   int count = 1;
+  bool first = false;  // reads the pictures
 };
 
 struct Net {
@@ -35,7 +36,7 @@ struct Net {
         ++l.count;
         return s.oh();
       }
-    layers.push_back({s, 1});
+    layers.push_back({s, 1, layers.empty()});
     return s.oh();
   }
 };
@@ -105,6 +106,45 @@ inline double median_ms(double seconds, const std::function<void()>& f) {
   std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2),
                    times.end());
   return times[times.size() / 2];
+}
+
+// Flags of the programs that time convolutions.
+struct Options {
+  std::string net, layer, isa;
+  int64_t batch = 32;
+  int threads = 0;
+  double seconds = 0.3;
+  bool json = false;
+};
+
+inline Options parse(int argc, char** argv) {
+  Options o;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag == "--json") {
+      o.json = true;
+      continue;
+    }
+    if (i + 1 == argc)
+      throw ConfigError(str("flag '", flag, "' needs a value"),
+                        "see the head of the program's source");
+    const std::string value = argv[++i];
+    if (flag == "--net")
+      o.net = value;
+    else if (flag == "--layer")
+      o.layer = value;
+    else if (flag == "--isa")
+      o.isa = value;
+    else if (flag == "--batch")
+      o.batch = std::stoll(value);
+    else if (flag == "--threads")
+      o.threads = std::stoi(value);
+    else if (flag == "--seconds")
+      o.seconds = std::stod(value);
+    else
+      throw ConfigError(str("unknown flag '", flag, "'"), "see the head of the program's source");
+  }
+  return o;
 }
 
 }  // namespace stair::bench
