@@ -1,8 +1,10 @@
 // Time of a training step on random pictures: float, or quantization-aware.
 //   bench_train [--model resnet18] [--batch 32] [--size 224] [--mode float|qat] [--reps 5]
 //   [--warmup 2] [--threads N]
-// Prints the median, least and most seconds a step, pictures a second, and the peak memory of
-// tensors.
+// Prints the median, least and most seconds a step, pictures a second, the peak memory of tensors,
+// and the process's high-water mark at its start and end.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <iostream>
@@ -56,7 +58,15 @@ Tensor pictures(const Job& job) {
   return x;
 }
 
+// High-water mark of the process.
+int64_t peak_rss_mb() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss / 1000;
+}
+
 void run(const Job& job) {
+  const int64_t base = peak_rss_mb();
   if (job.threads > 0) set_num_threads(static_cast<int>(job.threads));
   nn::ModelOptions options;
   const auto built = nn::find_model(job.model).build(options);
@@ -86,7 +96,8 @@ void run(const Job& job) {
             << active_isa() << "\",\"threads\":" << num_threads() << ",\"median_s\":" << median
             << ",\"min_s\":" << seconds.front() << ",\"max_s\":" << seconds.back()
             << ",\"images_per_second\":" << static_cast<double>(job.batch) / median
-            << ",\"peak_tensor_mb\":" << memory_stats().peak_bytes / 1000000 << "}\n";
+            << ",\"peak_tensor_mb\":" << memory_stats().peak_bytes / 1000000
+            << ",\"base_rss_mb\":" << base << ",\"peak_rss_mb\":" << peak_rss_mb() << "}\n";
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "core/storage.h"
 
-#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -8,63 +8,47 @@
 #include <mutex>
 #include <vector>
 
+#include "core/arena.h"
 #include "core/error.h"
 
 namespace stair {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kLarge = size_t{64} << 10;  // bytes of a block from the arena at least
+constexpr size_t kAddresses = 2;             // of the arena, times the memory of the machine
 
-// Size classes: powers of two with four steps between, so that at most a fifth of a block is
-// unused.
-size_t size_class(size_t bytes) {
+// Small blocks come in powers of two with four steps between, so that at most a fifth is unused.
+size_t block_size(size_t bytes) {
   size_t step = 64;
+  if (bytes >= kLarge) return bytes;
   while (step * 8 < bytes) step *= 2;
   return std::max<size_t>(kAlignment, (bytes + step - 1) / step * step);
 }
 
-// Large blocks lie on huge pages where the system has them: the first touch of small pages costs as
-// much as the arithmetic of a whole step, and every later one a look into the page table.
-void* from_system(size_t size) {
-  if (size < 2 * kHugePage) return std::aligned_alloc(kAlignment, size);
-  void* block = std::aligned_alloc(kHugePage, (size + kHugePage - 1) / kHugePage * kHugePage);
-  if (block != nullptr) ::madvise(block, size, MADV_HUGEPAGE);
-  return block;
-}
-
+// Small blocks are kept by size, large ones are cut from an arena.
 class Cache {
  public:
   std::byte* take(size_t size) {
-    {
-      std::lock_guard lock(mutex_);
-      live_ += size;
-      peak_ = std::max(peak_, live_);
-      auto& free = free_[size];
-      if (!free.empty()) {
-        std::byte* block = free.back();
-        free.pop_back();
-        cached_ -= size;
-        return block;
-      }
-      ++system_calls_;
-    }
-    void* block = from_system(size + kReadSlack);
-    if (block == nullptr) {
-      std::lock_guard lock(mutex_);
-      live_ -= size;
+    std::lock_guard lock(mutex_);
+    std::byte* block = size < kLarge ? take_small(size) : take_large(size);
+    if (block == nullptr)
       throw MemoryError(
           str("out of memory: ", size, " bytes were asked for, ", live_, " are in use"),
           "use a smaller batch");
-    }
-    return static_cast<std::byte*>(block);
+    live_ += size;
+    peak_ = std::max(peak_, live_);
+    return block;
   }
 
   void give(std::byte* block, size_t size) {
     std::lock_guard lock(mutex_);
     live_ -= size;
     cached_ += size;
-    free_[size].push_back(block);
+    if (size < kLarge)
+      free_[size].push_back(block);
+    else
+      arena_.give(block, size + kReadSlack);
   }
 
   MemoryStats stats() {
@@ -82,12 +66,37 @@ class Cache {
     for (auto& [size, blocks] : free_)
       for (std::byte* block : blocks) std::free(block);
     free_.clear();
+    arena_.release();
     cached_ = 0;
   }
 
  private:
+  std::byte* take_small(size_t size) {
+    auto& free = free_[size];
+    if (!free.empty()) {
+      std::byte* block = free.back();
+      free.pop_back();
+      cached_ -= size;
+      return block;
+    }
+    ++system_calls_;
+    return static_cast<std::byte*>(std::aligned_alloc(kAlignment, size + kReadSlack));
+  }
+
+  std::byte* take_large(size_t size) {
+    const size_t before = arena_.extent();
+    std::byte* block = arena_.take(size + kReadSlack);
+    if (arena_.extent() > before)
+      ++system_calls_;
+    else
+      cached_ -= std::min(cached_, size);
+    return block;
+  }
+
   std::mutex mutex_;
   std::map<size_t, std::vector<std::byte*>> free_;
+  Arena arena_{kAddresses * static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) *
+               static_cast<size_t>(::sysconf(_SC_PAGESIZE))};
   size_t live_ = 0, peak_ = 0, cached_ = 0, system_calls_ = 0;
 };
 
@@ -110,7 +119,7 @@ void release_cached_memory() {
 }
 
 std::shared_ptr<std::byte> allocate(size_t bytes) {
-  const size_t size = size_class(bytes);
+  const size_t size = block_size(bytes);
   return {cache().take(size), [size](std::byte* block) { cache().give(block, size); }};
 }
 
