@@ -12,18 +12,6 @@ namespace {
 
 constexpr int64_t kMillion = 1000000;
 
-std::vector<std::string> model_names() {
-  std::vector<std::string> names;
-  for (const nn::ModelDef* def : nn::list_models()) names.emplace_back(def->name);
-  return names;
-}
-
-std::vector<std::string> quantizer_names() {
-  std::vector<std::string> names;
-  for (const qat::QuantizerDef* def : qat::quantizers()) names.emplace_back(def->name);
-  return names;
-}
-
 void add_schedule_flags(Options& options, TrainConfig& c) {
   options.group("Optimization");
   options.choice("--opt", c.opt, {"sgd", "adam", "adamw"}, {.help = "optimizer"});
@@ -86,6 +74,18 @@ void add_quantization_flags(Options& options, TrainConfig& c) {
 }
 
 }  // namespace
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const nn::ModelDef* def : nn::list_models()) names.emplace_back(def->name);
+  return names;
+}
+
+std::vector<std::string> quantizer_names() {
+  std::vector<std::string> names;
+  for (const qat::QuantizerDef* def : qat::quantizers()) names.emplace_back(def->name);
+  return names;
+}
 
 void add_data_flags(Options& options, DataConfig& c) {
   options.group("Data");
