@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "autograd/normalize_quantize.h"
+#include "autograd/batch_norm_passes.h"
 #include "autograd/ops/relu.h"
 #include "autograd/ops/relu6.h"
 #include "core/text.h"
@@ -58,7 +58,7 @@ Variable Quantizer::forward_normalized(const Variable& x, const Variable& gamma,
   if (!is_straight_through() || !fake_quant_enabled() || spec_.axis >= 0)
     return forward(autograd::batch_norm(x, gamma, beta, running_mean, running_var, options));
   const autograd::BatchMoments moments =
-      autograd::batch_moments(x, gamma, beta, running_mean, running_var, options);
+      autograd::batch_moments(x, gamma, beta, running_mean, running_var, options, true);
   autograd::ActiveRange active;
   if (activation_ != Activation::none) active.low = 0;
   if (activation_ == Activation::relu6) active.high = 6;

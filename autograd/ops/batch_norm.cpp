@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "autograd/normalize_quantize.h"
+#include "autograd/batch_norm_passes.h"
 #include "autograd/op.h"
 #include "autograd/operands.h"
 #include "kernels/norm/norm.h"
@@ -142,7 +142,7 @@ Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& be
 
 BatchMoments batch_moments(const Variable& x, const Variable& gamma, const Variable& beta,
                            const Variable& running_mean, const Variable& running_var,
-                           const BatchNormOptions& options) {
+                           const BatchNormOptions& options, bool want_extremes) {
   if (x.dtype() != DType::f32 || !options.training)
     throw DTypeError(str("batch_moments: training on f32 is needed; got x ", x.value()));
   const Inputs in = check(
@@ -151,12 +151,15 @@ BatchMoments batch_moments(const Variable& x, const Variable& gamma, const Varia
   const int64_t channels = in.x.size(-1), rows = in.x.numel() / channels;
   const auto empty = [&] { return Tensor::empty({channels}, DType::f32); };
   BatchMoments m{empty(), empty(), empty(), empty(), {}, {}};
-  m.min.resize(static_cast<size_t>(channels));
-  m.max.resize(static_cast<size_t>(channels));
+  if (want_extremes) {
+    m.min.resize(static_cast<size_t>(channels));
+    m.max.resize(static_cast<size_t>(channels));
+  }
   const Tensor var = empty(), rest = empty();
-  kernels::run<kernels::BatchStatistics<float>>({rows, channels, in.x.data<float>(),
-                                                 m.mean.data<float>(), var.data<float>(),
-                                                 rest.data<float>(), m.min.data(), m.max.data()});
+  kernels::run<kernels::BatchStatistics<float>>(
+      {rows, channels, in.x.data<float>(), m.mean.data<float>(), var.data<float>(),
+       rest.data<float>(), want_extremes ? m.min.data() : nullptr,
+       want_extremes ? m.max.data() : nullptr});
   for (int64_t c = 0; c < channels; ++c) {
     const double invstd = 1 / std::sqrt(static_cast<double>(var.data<float>()[c]) +
                                         static_cast<double>(static_cast<float>(options.eps)));
@@ -169,6 +172,7 @@ BatchMoments batch_moments(const Variable& x, const Variable& gamma, const Varia
     m.invstd.data<float>()[c] = static_cast<float>(invstd);
     m.scale.data<float>()[c] = scale;
     m.shift.data<float>()[c] = shift;
+    if (!want_extremes) continue;
     // Each step of y rounds monotonically, so its extremes are those of x.
     float& min = m.min[static_cast<size_t>(c)];
     float& max = m.max[static_cast<size_t>(c)];

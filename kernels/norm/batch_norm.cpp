@@ -138,7 +138,7 @@ struct GradientFactors {
   float *scale, *shift, *slope;
 };
 
-NormalizedCodes<float> from_row(NormalizedCodes<float> k, int64_t begin, int64_t end) {
+NormalizedOutput<float> from_row(NormalizedOutput<float> k, int64_t begin, int64_t end) {
   k.x += begin * k.channels;
   k.rows = end - begin;
   return k;
@@ -192,30 +192,30 @@ void batch_statistics(const BatchStatistics<float>::Args& a, const BatchNormLoop
   statistics_of(a, loops);
 }
 
-void normalize_quantize(const NormalizeQuantize<float>::Args& a, const BatchNormLoops& loops) {
-  const bool is_signed = a.q_dtype == DType::s8;
-  parallel_for(a.codes.rows, grain_rows(a.codes.channels), [&](int64_t begin, int64_t end) {
-    loops.quantize(from_row(a.codes, begin, end),
-                   static_cast<uint8_t*>(a.q) + begin * a.codes.channels, is_signed);
+void normalize_activate(const NormalizeActivate<float>::Args& a, const BatchNormLoops& loops) {
+  const int64_t row_bytes = a.output.channels * (a.output.dtype == DType::f32 ? 4 : 1);
+  parallel_for(a.output.rows, grain_rows(a.output.channels), [&](int64_t begin, int64_t end) {
+    loops.activate(from_row(a.output, begin, end),
+                   static_cast<std::byte*>(a.result) + begin * row_bytes);
   });
 }
 
-void normalize_quantize_backward(const NormalizeQuantizeBackward<float>::Args& a,
+void normalize_activate_backward(const NormalizeActivateBackward<float>::Args& a,
                                  const BatchNormLoops& loops) {
-  const int64_t rows = a.codes.rows, channels = a.codes.channels;
+  const int64_t rows = a.output.rows, channels = a.output.channels;
   const Split split = split_rows(rows, channels);
   const Partials partials(split, channels);
   parallel_for(rows, split.rows, [&](int64_t begin, int64_t end) {
     const int64_t chunk = begin / split.rows;
-    loops.masked_sums(from_row(a.codes, begin, end), a.gy + begin * channels, partials.first(chunk),
-                      partials.second(chunk));
+    loops.masked_sums(from_row(a.output, begin, end), a.gy + begin * channels,
+                      partials.first(chunk), partials.second(chunk));
   });
   combine_sums(partials, split);
   const GradientFactors f(channels, partials, 1.0 / static_cast<double>(rows), a.gamma, a.invstd,
                           a.ggamma, a.gbeta);
   parallel_for(rows, grain_rows(channels), [&](int64_t begin, int64_t end) {
     const int64_t at = begin * channels;
-    loops.masked_gradient(from_row(a.codes, begin, end), a.gy + at, f.scale, f.shift, f.slope,
+    loops.masked_gradient(from_row(a.output, begin, end), a.gy + at, f.scale, f.shift, f.slope,
                           a.gx + at);
   });
 }

@@ -21,12 +21,12 @@ struct BatchNormLoops {
   void (*gradient)(const float* x, const float* gy, int64_t rows, int64_t channels,
                    const float* mean, const float* scale, const float* shift, const float* slope,
                    float* gx);
-  // The codes of rows that begin at k.x.
-  void (*quantize)(const NormalizedCodes<float>& k, void* q, bool is_signed);
-  // gradient_sums and gradient of gy where the code is inside, else 0.
-  void (*masked_sums)(const NormalizedCodes<float>& k, const float* gy, double* sum,
+  // The result of rows that begin at k.x.
+  void (*activate)(const NormalizedOutput<float>& k, void* result);
+  // gradient_sums and gradient of gy where it is inside, else 0.
+  void (*masked_sums)(const NormalizedOutput<float>& k, const float* gy, double* sum,
                       double* product);
-  void (*masked_gradient)(const NormalizedCodes<float>& k, const float* gy, const float* scale,
+  void (*masked_gradient)(const NormalizedOutput<float>& k, const float* gy, const float* scale,
                           const float* shift, const float* slope, float* gx);
 };
 
@@ -34,8 +34,8 @@ void batch_norm_forward(const BatchNormForward<float>::Args& a, const BatchNormL
 void batch_norm_backward(const BatchNormBackward<float>::Args& a, const BatchNormLoops& loops);
 
 void batch_statistics(const BatchStatistics<float>::Args& a, const BatchNormLoops& loops);
-void normalize_quantize(const NormalizeQuantize<float>::Args& a, const BatchNormLoops& loops);
-void normalize_quantize_backward(const NormalizeQuantizeBackward<float>::Args& a,
+void normalize_activate(const NormalizeActivate<float>::Args& a, const BatchNormLoops& loops);
+void normalize_activate_backward(const NormalizeActivateBackward<float>::Args& a,
                                  const BatchNormLoops& loops);
 
 }  // namespace stair::kernels

@@ -63,43 +63,44 @@ struct BatchStatistics {
     int64_t rows, channels;  // rows >= 1
     const T* x;              // [rows,C]
     T *mean, *var, *rest;    // [C]
-    T *min, *max;            // [C]
+    T *min, *max;            // [C], or null
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = STAIR_KERNEL_NAME("batch_statistics");
 };
 
-// A normalized tensor on its way to 8-bit codes:
-//   y = (x - mean) * scale + shift
-//   q = clamp(rne(clamp(y, low, high) * (1 / q_scale)) + zero_point, qmin, qmax), NaN: zero_point
-//   inside = low < y < high and the clamp to [qmin, qmax] changes nothing
+// What follows a batch norm in the same pass over memory: an activation function, and codes.
+//   y = (x - mean) * scale + shift        a = clamp(y, low, high)
+//   result: a (dtype f32), or q = clamp(rne(a * (1 / q_scale)) + zero_point, qmin, qmax) (u8, s8);
+//           the code of NaN is zero_point
+//   inside = low < y < high, and for codes the clamp to [qmin, qmax] changes nothing
 template <class T>
-struct NormalizedCodes {
+struct NormalizedOutput {
   int64_t rows, channels;
   const T* x;                     // [rows,C]
   const T *mean, *scale, *shift;  // [C]
   T low, high;                    // of the activation function; infinite without one
+  DType dtype;
   float q_scale;
   int32_t zero_point, qmin, qmax;
 };
 
-// q of NormalizedCodes in one pass. Exact: the bits of batch_norm, ReLU and quantize in a row.
+// The result in one pass. Exact: the bits of batch_norm, ReLU and quantize in a row.
 template <class T>
-struct NormalizeQuantize {
+struct NormalizeActivate {
   struct Args {
-    NormalizedCodes<T> codes;
-    DType q_dtype;  // u8 or s8
-    void* q;        // [rows,C]
+    NormalizedOutput<T> output;
+    void* result;  // [rows,C]
   };
   using Impl = Function<Args>;
-  static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_quantize");
+  static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_activate");
 };
 
 // BatchNormBackward in training with gy = inside ? gy : 0, where inside is computed anew from x.
 template <class T>
-struct NormalizeQuantizeBackward {
+struct NormalizeActivateBackward {
   struct Args {
-    NormalizedCodes<T> codes;
+    NormalizedOutput<T> output;
     const T* gy;
     const T* gamma;  // [C] or null: 1
     const T* invstd;
@@ -107,7 +108,7 @@ struct NormalizeQuantizeBackward {
     T *ggamma, *gbeta;  // [C]
   };
   using Impl = Function<Args>;
-  static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_quantize_backward");
+  static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_activate_backward");
 };
 
 }  // namespace stair::kernels

@@ -10,8 +10,8 @@ namespace {
 void register_norm_avx512(Registry& r) {
   register_all(r, Isa::avx512,
                {"batch_norm_forward_f32_avx512", "batch_norm_backward_f32_avx512",
-                "batch_statistics_f32_avx512", "normalize_quantize_f32_avx512",
-                "normalize_quantize_backward_f32_avx512"});
+                "batch_statistics_f32_avx512", "normalize_activate_f32_avx512",
+                "normalize_activate_backward_f32_avx512"});
 }
 
 }  // namespace stair::kernels

@@ -70,6 +70,7 @@ void statistics(const typename BatchStatistics<T>::Args& a) {
     a.mean[c] = static_cast<T>(mean);
     a.var[c] = static_cast<T>(var);
     a.rest[c] = static_cast<T>(mean - static_cast<double>(a.mean[c]));
+    if (a.min == nullptr) continue;
     a.min[c] = std::numeric_limits<T>::infinity();
     a.max[c] = -a.min[c];
     for (int64_t i = c; i < a.rows * a.channels; i += a.channels) {
@@ -79,37 +80,54 @@ void statistics(const typename BatchStatistics<T>::Args& a) {
   }
 }
 
-// The code before its clamp, and y.
 template <class T>
-T unclamped(const NormalizedCodes<T>& a, int64_t i, T& y) {
-  const int64_t c = i % a.channels;
-  y = (a.x[i] - a.mean[c]) * a.scale[c] + a.shift[c];
-  const T active = y < a.low ? a.low : y > a.high ? a.high : y;
-  return std::nearbyint(active * static_cast<T>(1.0F / a.q_scale)) + static_cast<T>(a.zero_point);
+T normalized(const NormalizedOutput<T>& k, int64_t i) {
+  const int64_t c = i % k.channels;
+  return (k.x[i] - k.mean[c]) * k.scale[c] + k.shift[c];
 }
 
 template <class T>
-void normalize_quantize(const typename NormalizeQuantize<T>::Args& a) {
-  const NormalizedCodes<T>& k = a.codes;
+T activated(const NormalizedOutput<T>& k, T y) {
+  return y < k.low ? k.low : y > k.high ? k.high : y;
+}
+
+// The code before its clamp.
+template <class T>
+T unclamped(const NormalizedOutput<T>& k, T y) {
+  return std::nearbyint(activated(k, y) * static_cast<T>(1.0F / k.q_scale)) +
+         static_cast<T>(k.zero_point);
+}
+
+template <class T>
+void normalize_activate(const typename NormalizeActivate<T>::Args& a) {
+  const NormalizedOutput<T>& k = a.output;
   for (int64_t i = 0; i < k.rows * k.channels; ++i) {
-    T y, v = unclamped(k, i, y);
+    const T y = normalized(k, i);
+    if (k.dtype == DType::f32) {
+      static_cast<float*>(a.result)[i] = static_cast<float>(activated(k, y));
+      continue;
+    }
+    T v = unclamped(k, y);
     if (std::isnan(v)) v = static_cast<T>(k.zero_point);
     const auto code =
         static_cast<int32_t>(std::clamp(v, static_cast<T>(k.qmin), static_cast<T>(k.qmax)));
-    if (a.q_dtype == DType::u8)
-      static_cast<uint8_t*>(a.q)[i] = static_cast<uint8_t>(code);
+    if (k.dtype == DType::u8)
+      static_cast<uint8_t*>(a.result)[i] = static_cast<uint8_t>(code);
     else
-      static_cast<int8_t*>(a.q)[i] = static_cast<int8_t>(code);
+      static_cast<int8_t*>(a.result)[i] = static_cast<int8_t>(code);
   }
 }
 
 template <class T>
-void normalize_quantize_backward(const typename NormalizeQuantizeBackward<T>::Args& a) {
-  const NormalizedCodes<T>& k = a.codes;
+void normalize_activate_backward(const typename NormalizeActivateBackward<T>::Args& a) {
+  const NormalizedOutput<T>& k = a.output;
   for (int64_t i = 0; i < k.rows * k.channels; ++i) {
-    T y, v = unclamped(k, i, y);
-    const bool inside =
-        v >= static_cast<T>(k.qmin) && v <= static_cast<T>(k.qmax) && y > k.low && y < k.high;
+    const T y = normalized(k, i);
+    bool inside = y > k.low && y < k.high;
+    if (k.dtype != DType::f32) {
+      const T v = unclamped(k, y);
+      inside = inside && v >= static_cast<T>(k.qmin) && v <= static_cast<T>(k.qmax);
+    }
     a.gx[i] = inside ? a.gy[i] : T(0);
   }
   backward<T>(
@@ -119,9 +137,9 @@ void normalize_quantize_backward(const typename NormalizeQuantizeBackward<T>::Ar
 template <class T>
 struct Kernels {
   static constexpr typename BatchStatistics<T>::Impl kStatistics{statistics<T>};
-  static constexpr typename NormalizeQuantize<T>::Impl kQuantize{normalize_quantize<T>};
+  static constexpr typename NormalizeActivate<T>::Impl kActivate{normalize_activate<T>};
   static constexpr
-      typename NormalizeQuantizeBackward<T>::Impl kQuantizeBackward{normalize_quantize_backward<T>};
+      typename NormalizeActivateBackward<T>::Impl kActivateBackward{normalize_activate_backward<T>};
   static constexpr typename BatchNormForward<T>::Impl kForward{forward<T>};
   static constexpr typename BatchNormBackward<T>::Impl kBackward{backward<T>};
 };
@@ -139,10 +157,10 @@ void register_norm_ref(Registry& r) {
         &Kernels<double>::kBackward);
   r.add(BatchStatistics<float>::kName, "batch_statistics_f32_ref", Isa::ref,
         &Kernels<float>::kStatistics);
-  r.add(NormalizeQuantize<float>::kName, "normalize_quantize_f32_ref", Isa::ref,
-        &Kernels<float>::kQuantize);
-  r.add(NormalizeQuantizeBackward<float>::kName, "normalize_quantize_backward_f32_ref", Isa::ref,
-        &Kernels<float>::kQuantizeBackward);
+  r.add(NormalizeActivate<float>::kName, "normalize_activate_f32_ref", Isa::ref,
+        &Kernels<float>::kActivate);
+  r.add(NormalizeActivateBackward<float>::kName, "normalize_activate_backward_f32_ref", Isa::ref,
+        &Kernels<float>::kActivateBackward);
 }
 
 }  // namespace stair::kernels

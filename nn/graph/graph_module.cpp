@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "autograd/batch_norm_passes.h"
 #include "autograd/op.h"
 
 namespace stair::nn {
@@ -24,6 +25,10 @@ Attributes in_mode(const Node& node, bool training) {
   Attributes attributes = node.attributes;
   if (has_mode(node)) attributes.set("training", training && !frozen(node));
   return attributes;
+}
+
+bool is_activation(const Node& node) {
+  return node.op == "relu" || node.op == "relu6";
 }
 
 void require(bool complete, const Node& node, const char* what) {
@@ -74,12 +79,36 @@ void GraphModule::plan() {
   output_slot_ = slot.at(graph_.output());
   for (size_t i = 0; i + 1 < steps_.size(); ++i) {
     Step& step = steps_[i];
-    step.into_next = step.apply == nullptr && steps_[i + 1].apply == nullptr &&
-                     steps_[i + 1].inputs == std::vector<size_t>{step.result} &&
+    const Step& next = steps_[i + 1];
+    const bool modules = step.apply == nullptr && next.apply == nullptr;
+    const bool activated = step.node->op == "batch_norm" && is_activation(*next.node);
+    step.into_next = (modules || activated) && next.inputs == std::vector<size_t>{step.result} &&
                      readers[step.result] == 1 && step.result != output_slot_;
   }
   for (const auto& [finished, step] : last_step)
     if (finished != kAbsent && finished != output_slot_) steps_[step].finished.push_back(finished);
+}
+
+bool GraphModule::joins(const Step& step, std::span<const Variable> inputs) const {
+  // Who observes or traces gets every value.
+  if (!step.into_next || observer_ || autograd::tracing()) return false;
+  return step.apply == nullptr || (is_training() && !frozen(*step.node) && inputs[0].defined() &&
+                                   inputs[0].dtype() == DType::f32);
+}
+
+Variable GraphModule::run_joined(const Step& step, const Step& next,
+                                 std::span<const Variable> inputs) const {
+  const PathScope path(step.node->path);
+  if (step.apply == nullptr) return step.node->module->forward_into(inputs, *next.node->module);
+  autograd::BatchNormOptions options;
+  options.momentum = step.training.get<double>("momentum");
+  options.eps = step.training.get<double>("eps");
+  autograd::ActiveRange range;
+  range.low = 0;
+  if (next.node->op == "relu6") range.high = 6;
+  if (inputs.size() == kBatchNormWithCounter) ++*inputs.back().value().data<int64_t>();
+  return autograd::batch_norm_activate(inputs[0], inputs[1], inputs[2], inputs[3], inputs[4],
+                                       options, range);
 }
 
 Variable GraphModule::run(const Step& step, std::span<const Variable> inputs) const {
@@ -104,11 +133,9 @@ Variable GraphModule::forward(const Variable& x) {
     inputs.clear();
     for (size_t slot : step.inputs) inputs.push_back(values[slot]);
     for (size_t slot : step.finished) values[slot] = Variable();
-    // Who observes every value gets every value.
-    if (step.into_next && !observer_) {
+    if (joins(step, inputs)) {
       const Step& next = steps_[++i];
-      const PathScope path(step.node->path);
-      values[next.result] = step.node->module->forward_into(inputs, *next.node->module);
+      values[next.result] = run_joined(step, next, inputs);
       continue;
     }
     values[step.result] = run(step, inputs);

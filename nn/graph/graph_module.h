@@ -39,10 +39,15 @@ class GraphModule : public Module {
     std::vector<size_t> inputs;            // slots
     size_t result;                         // slot
     std::vector<size_t> finished;          // slots not read after this step
-    bool into_next = false;                // a module whose result only the next one reads
+    // The next step is the only reader, and both can be one pass over memory: two modules, or a
+    // batch norm and a ReLU.
+    bool into_next = false;
   };
   void plan();
   void register_state();
+  // Whether the step and the next run as one.
+  bool joins(const Step& step, std::span<const Variable> inputs) const;
+  Variable run_joined(const Step& step, const Step& next, std::span<const Variable> inputs) const;
   Variable run(const Step& step, std::span<const Variable> inputs) const;
 
   Graph graph_;

@@ -1,5 +1,6 @@
-// Batch norm in training, an activation function and straight-through quantization as one pass over
-// memory forward and two backward, with the bits of the three operations in a row. Only x is kept.
+// Batch norm in training with what follows it, an activation function and straight-through
+// quantization, as one pass over memory forward and two backward. The results have the bits of the
+// operations in a row; only x is kept for the gradient.
 #pragma once
 
 #include <limits>
@@ -11,7 +12,7 @@ namespace stair::autograd {
 // What a batch norm in training makes of x: y = (x - mean) * scale + shift.
 struct BatchMoments {
   Tensor mean, invstd, scale, shift;  // f32 [C]
-  // Extremes of y of each channel; min > max for a channel that is not finite.
+  // Extremes of y of each channel, where wanted; min > max for a channel that is not finite.
   std::vector<float> min, max;
 };
 
@@ -19,7 +20,7 @@ struct BatchMoments {
 // in training; f32 only.
 BatchMoments batch_moments(const Variable& x, const Variable& gamma, const Variable& beta,
                            const Variable& running_mean, const Variable& running_var,
-                           const BatchNormOptions& options);
+                           const BatchNormOptions& options, bool want_extremes);
 
 // The values that an activation function leaves alone: (0, inf) for ReLU, (0, 6) for ReLU6.
 struct ActiveRange {
@@ -32,5 +33,10 @@ struct ActiveRange {
 Variable normalize_quantize(const Variable& x, const Variable& gamma, const Variable& beta,
                             const BatchMoments& moments, const ActiveRange& range,
                             const QParams& qparams, DType dtype);
+
+// clamp(batch_norm(x, ...), range) in training. f32 only; errors as batch_norm.
+Variable batch_norm_activate(const Variable& x, const Variable& gamma, const Variable& beta,
+                             const Variable& running_mean, const Variable& running_var,
+                             const BatchNormOptions& options, const ActiveRange& range);
 
 }  // namespace stair::autograd

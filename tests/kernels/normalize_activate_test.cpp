@@ -20,15 +20,21 @@ struct Drawn {
     if (draw(2) == 1) low = 0;
     if (low == 0 && draw(2) == 1) high = 0.75F;
     is_signed = draw(2) == 1;
+    real = draw(3) == 0;
     qmin = is_signed ? -128 : 0;
     qmax = qmin + (draw(2) == 1 ? 15 : 255);
     zero_point = qmin + static_cast<int32_t>(draw(qmax - qmin + 1));
     q_scale = 0.01F + 0.05F * random.uniform();
   }
   int64_t draw(int64_t n) { return static_cast<int64_t>(random.uniform() * static_cast<float>(n)); }
-  NormalizedCodes<float> codes() const {
-    return {rows, channels, x.data(), mean.data(), scale.data(), shift.data(),
-            low,  high,     q_scale,  zero_point,  qmin,         qmax};
+  DType dtype() const { return real ? DType::f32 : is_signed ? DType::s8 : DType::u8; }
+  NormalizedOutput<float> output() const {
+    return {rows, channels, x.data(), mean.data(), scale.data(), shift.data(), low,
+            high, dtype(),  q_scale,  zero_point,  qmin,         qmax};
+  }
+  float activated(size_t i) const {
+    const size_t c = i % static_cast<size_t>(channels);
+    return std::clamp((x[i] - mean[c]) * scale[c] + shift[c], low, high);
   }
   // The code before its clamp, and whether the gradient passes.
   float unclamped(size_t i, bool& inside) const {
@@ -36,7 +42,8 @@ struct Drawn {
     const float y = (x[i] - mean[c]) * scale[c] + shift[c];
     const float v = std::nearbyint(std::clamp(y, low, high) * (1.0F / q_scale)) +
                     static_cast<float>(zero_point);
-    inside = y > low && y < high && v >= static_cast<float>(qmin) && v <= static_cast<float>(qmax);
+    inside = y > low && y < high &&
+             (real || (v >= static_cast<float>(qmin) && v <= static_cast<float>(qmax)));
     return v;
   }
 
@@ -44,35 +51,46 @@ struct Drawn {
   int64_t rows, channels;
   std::vector<float> x, gy, mean, scale, shift, gamma, invstd;
   float low = -INFINITY, high = INFINITY, q_scale;
-  bool is_signed;
+  bool is_signed, real;
   int32_t zero_point, qmin, qmax;
 };
 
-TEST(NormalizeQuantizeExact, CodesAreThoseOfTheFormula) {
+// The result is that of the formula, bit for bit.
+void expect_formula(const Drawn& d) {
+  const int64_t n = d.rows * d.channels;
+  Guarded<float> real(d.real ? n : 0);
+  Guarded<uint8_t> codes(d.real ? 0 : n);
+  void* result = d.real ? static_cast<void*>(real.data()) : codes.data();
+  run<NormalizeActivate<float>>({d.output(), result});
+  ASSERT_TRUE(real.intact() && codes.intact());
+  for (int64_t i = 0; i < n; ++i) {
+    if (d.real) {
+      ASSERT_EQ(real[i], d.activated(static_cast<size_t>(i))) << "element " << i;
+      continue;
+    }
+    bool inside;
+    const float v = d.unclamped(static_cast<size_t>(i), inside);
+    const int code =
+        static_cast<int>(std::clamp(v, static_cast<float>(d.qmin), static_cast<float>(d.qmax)));
+    ASSERT_EQ(codes[i], static_cast<uint8_t>(code)) << "element " << i;
+  }
+}
+
+TEST(NormalizeActivateExact, ResultsAreThoseOfTheFormula) {
   test::for_each_isa([] {
     for (uint64_t seed = 0; seed < 500; ++seed) {
-      const Drawn d(seed);
-      Guarded<uint8_t> q(d.rows * d.channels);
-      run<NormalizeQuantize<float>>({d.codes(), d.is_signed ? DType::s8 : DType::u8, q.data()});
-      ASSERT_TRUE(q.intact()) << seed;
-      for (int64_t i = 0; i < d.rows * d.channels; ++i) {
-        bool inside;
-        const float v = d.unclamped(static_cast<size_t>(i), inside);
-        const int code =
-            static_cast<int>(std::clamp(v, static_cast<float>(d.qmin), static_cast<float>(d.qmax)));
-        ASSERT_EQ(q[i], static_cast<uint8_t>(code)) << "seed " << seed << " element " << i;
-      }
+      SCOPED_TRACE(seed);
+      expect_formula(Drawn(seed));
     }
   });
 }
 
-TEST(NormalizeQuantizeExact, WhatIsNoNumberIsZero) {
+TEST(NormalizeActivateExact, WhatIsNoNumberIsZero) {
   test::for_each_isa([] {
     const std::vector<float> x = {NAN, INFINITY, -INFINITY}, one = {1, 1, 1}, zero = {0, 0, 0};
     uint8_t q[3];
-    run<NormalizeQuantize<float>>({{1, 3, x.data(), zero.data(), one.data(), zero.data(), -INFINITY,
-                                    INFINITY, 0.5F, 7, 0, 200},
-                                   DType::u8,
+    run<NormalizeActivate<float>>({{1, 3, x.data(), zero.data(), one.data(), zero.data(), -INFINITY,
+                                    INFINITY, DType::u8, 0.5F, 7, 0, 200},
                                    q});
     EXPECT_EQ(q[0], 7);
     EXPECT_EQ(q[1], 200);
@@ -80,7 +98,7 @@ TEST(NormalizeQuantizeExact, WhatIsNoNumberIsZero) {
   });
 }
 
-TEST(NormalizeQuantize, GradientsAreThoseOfBatchNormOfTheMaskedGradient) {
+TEST(NormalizeActivate, GradientsAreThoseOfBatchNormOfTheMaskedGradient) {
   test::for_each_isa([] {
     for (uint64_t seed = 0; seed < 200; ++seed) {
       SCOPED_TRACE(seed);
@@ -98,8 +116,8 @@ TEST(NormalizeQuantize, GradientsAreThoseOfBatchNormOfTheMaskedGradient) {
                                      d.mean.data(), d.invstd.data(), gx.data(), ggamma.data(),
                                      gbeta.data()});
       Guarded<float> fx(n), fgamma(d.channels), fbeta(d.channels);
-      run<NormalizeQuantizeBackward<float>>(
-          {d.codes(), d.gy.data(), gamma, d.invstd.data(), fx.data(), fgamma.data(), fbeta.data()});
+      run<NormalizeActivateBackward<float>>({d.output(), d.gy.data(), gamma, d.invstd.data(),
+                                             fx.data(), fgamma.data(), fbeta.data()});
       ASSERT_TRUE(fx.intact() && fgamma.intact() && fbeta.intact());
       const double rows = static_cast<double>(d.rows);
       test::expect_close(fgamma.values(), test::widened(ggamma), 4 * rows);
@@ -137,12 +155,12 @@ TEST(BatchStatistics, AgreeWithThoseOfBatchNorm) {
   });
 }
 
-TEST(NormalizeQuantizeExact, BitsDoNotDependOnThreads) {
+TEST(NormalizeActivateExact, BitsDoNotDependOnThreads) {
   test::for_each_isa([] {
     const Drawn d(7);
     test::expect_same_for_any_thread_count([&] {
       std::vector<float> gx(d.gy.size()), ggamma(d.mean.size()), gbeta(d.mean.size());
-      run<NormalizeQuantizeBackward<float>>({d.codes(), d.gy.data(), nullptr, d.invstd.data(),
+      run<NormalizeActivateBackward<float>>({d.output(), d.gy.data(), nullptr, d.invstd.data(),
                                              gx.data(), ggamma.data(), gbeta.data()});
       gx.insert(gx.end(), ggamma.begin(), ggamma.end());
       gx.insert(gx.end(), gbeta.begin(), gbeta.end());
