@@ -5,8 +5,9 @@
 //   + i] * w[o,ky,kx,i]
 //
 // with I = C / groups, g = o / (O / groups), and x = 0 outside the picture. x, y NHWC; w OHWI.
-// Numerics: within 1e-5 of the double reference, relative to the sum of the absolute products; the
-// same bits for any number of threads.
+// Numerics: within 1e-5 of the double reference, relative to the sum of the absolute products;
+// where tiles of pixels are computed together (winograd.h), within 2e-6 relative to the largest
+// such sum of the result. The same bits for any number of threads.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 #include "kernels/conv/conv.h"
 #include "kernels/conv/igemm.h"
 #include "kernels/conv/outer.h"
+#include "kernels/conv/winograd.h"
 #include "kernels/simd/f32_avx2.h"
 
 namespace stair::kernels {
@@ -8,16 +9,35 @@ namespace {
 
 #include "kernels/conv/igemm_f32.inc"
 #include "kernels/conv/outer_f32.inc"
+#include "kernels/conv/winograd_f32.inc"
 
 // 6 pixels: 12 sums, two weights and a pixel fill the 16 vector registers but one.
 constexpr IgemmMicro kIgemm{6, Vec::kLanes, igemm_panel<6>};
 constexpr OuterMicro kOuter{Vec::kLanes, {{6, outer_panel<6>}, {4, outer_panel<4>}}, copy_tiles};
+constexpr WinogradMicro kWinograd{kIgemm,
+                                  kOuter,
+                                  winograd_spread<InputTransform>,
+                                  winograd_spread<GradientTransform>,
+                                  winograd_output,
+                                  winograd_weights<WeightsTransform>,
+                                  winograd_weights<WeightsBackTransform>};
 
+template <class Args>
+bool pays(const Args& a) {
+  return winograd_pays(a.s);
+}
 template <class Args>
 bool supports(const Args& a) {
   return !a.s.depthwise();
 }
 
+constexpr ConvForward<float>::Impl kWinogradForward{
+    [](const ConvForward<float>::Args& a) { winograd_forward(a, kWinograd); }, pays};
+constexpr ConvBackwardData<float>::Impl kWinogradBackwardData{
+    [](const ConvBackwardData<float>::Args& a) { winograd_backward_data(a, kWinograd); }, pays};
+constexpr ConvBackwardWeights<float>::Impl kWinogradBackwardWeights{
+    [](const ConvBackwardWeights<float>::Args& a) { winograd_backward_weights(a, kWinograd); },
+    pays};
 constexpr ConvForward<float>::Impl kForward{
     [](const ConvForward<float>::Args& a) { igemm_forward(a, kIgemm); }, supports};
 constexpr ConvBackwardData<float>::Impl kBackwardData{
@@ -28,6 +48,11 @@ constexpr ConvBackwardWeights<float>::Impl kBackwardWeights{
 }  // namespace
 
 void register_conv_f32_avx2(Registry& r) {
+  r.add(ConvForward<float>::kName, "conv_forward_f32_winograd_avx2", Isa::avx2, &kWinogradForward);
+  r.add(ConvBackwardData<float>::kName, "conv_backward_data_f32_winograd_avx2", Isa::avx2,
+        &kWinogradBackwardData);
+  r.add(ConvBackwardWeights<float>::kName, "conv_backward_weights_f32_winograd_avx2", Isa::avx2,
+        &kWinogradBackwardWeights);
   r.add(ConvForward<float>::kName, "conv_forward_f32_igemm_avx2", Isa::avx2, &kForward);
   r.add(ConvBackwardData<float>::kName, "conv_backward_data_f32_igemm_avx2", Isa::avx2,
         &kBackwardData);

@@ -1,6 +1,7 @@
 #include "kernels/conv/conv.h"
 #include "kernels/conv/igemm.h"
 #include "kernels/conv/outer.h"
+#include "kernels/conv/winograd.h"
 #include "kernels/simd/f32_avx512.h"
 
 namespace stair::kernels {
@@ -8,18 +9,37 @@ namespace {
 
 #include "kernels/conv/igemm_f32.inc"
 #include "kernels/conv/outer_f32.inc"
+#include "kernels/conv/winograd_f32.inc"
 
 // 12 pixels: their pointers fit the general registers, and 24 sums, two weights and a pixel the
 // vector registers.
 constexpr IgemmMicro kIgemm{12, Vec::kLanes, igemm_panel<12>};
 // 13 output channels leave few rows empty for the usual 64, 128, 256 and 512.
 constexpr OuterMicro kOuter{Vec::kLanes, {{13, outer_panel<13>}, {8, outer_panel<8>}}, copy_tiles};
+constexpr WinogradMicro kWinograd{kIgemm,
+                                  kOuter,
+                                  winograd_spread<InputTransform>,
+                                  winograd_spread<GradientTransform>,
+                                  winograd_output,
+                                  winograd_weights<WeightsTransform>,
+                                  winograd_weights<WeightsBackTransform>};
 
+template <class Args>
+bool pays(const Args& a) {
+  return winograd_pays(a.s);
+}
 template <class Args>
 bool supports(const Args& a) {
   return !a.s.depthwise();
 }
 
+constexpr ConvForward<float>::Impl kWinogradForward{
+    [](const ConvForward<float>::Args& a) { winograd_forward(a, kWinograd); }, pays};
+constexpr ConvBackwardData<float>::Impl kWinogradBackwardData{
+    [](const ConvBackwardData<float>::Args& a) { winograd_backward_data(a, kWinograd); }, pays};
+constexpr ConvBackwardWeights<float>::Impl kWinogradBackwardWeights{
+    [](const ConvBackwardWeights<float>::Args& a) { winograd_backward_weights(a, kWinograd); },
+    pays};
 constexpr ConvForward<float>::Impl kForward{
     [](const ConvForward<float>::Args& a) { igemm_forward(a, kIgemm); }, supports};
 constexpr ConvBackwardData<float>::Impl kBackwardData{
@@ -30,6 +50,12 @@ constexpr ConvBackwardWeights<float>::Impl kBackwardWeights{
 }  // namespace
 
 void register_conv_f32_avx512(Registry& r) {
+  r.add(ConvForward<float>::kName, "conv_forward_f32_winograd_avx512", Isa::avx512,
+        &kWinogradForward);
+  r.add(ConvBackwardData<float>::kName, "conv_backward_data_f32_winograd_avx512", Isa::avx512,
+        &kWinogradBackwardData);
+  r.add(ConvBackwardWeights<float>::kName, "conv_backward_weights_f32_winograd_avx512", Isa::avx512,
+        &kWinogradBackwardWeights);
   r.add(ConvForward<float>::kName, "conv_forward_f32_igemm_avx512", Isa::avx512, &kForward);
   r.add(ConvBackwardData<float>::kName, "conv_backward_data_f32_igemm_avx512", Isa::avx512,
         &kBackwardData);

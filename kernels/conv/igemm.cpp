@@ -45,30 +45,6 @@ struct Grid {
   int64_t tap_count() const { return static_cast<int64_t>(taps.size()); }
 };
 
-// Columns [first, first + count) of a group's weights as [tap][depth][width], zeros beyond `count`.
-void pack_panel(const Grid& g, const float* weights, int64_t count, int64_t width, float* out) {
-  constexpr int64_t kRun = 16;
-  for (const Tap& tap : g.taps) {
-    const float* w = weights + tap.weights;
-    if (count < width) std::memset(out, 0, sizeof(float) * static_cast<size_t>(g.depth * width));
-    if (g.column_step == 1) {
-      for (int64_t d = 0; d < g.depth; ++d)
-        std::memcpy(out + d * width, w + d * g.depth_step,
-                    sizeof(float) * static_cast<size_t>(count));
-    } else {
-      // Short runs of every column in turn: reads stay in their cache line, writes within a few
-      // kilobytes.
-      for (int64_t d0 = 0; d0 < g.depth; d0 += kRun)
-        for (int64_t j = 0; j < count; ++j) {
-          const float* from = w + j * g.column_step;
-          const int64_t end = std::min(d0 + kRun, g.depth);
-          for (int64_t d = d0; d < end; ++d) out[d * width + j] = from[d * g.depth_step];
-        }
-    }
-    out += g.depth * width;
-  }
-}
-
 // Pointer tables of one block of output pixels.
 class Block {
  public:
@@ -189,8 +165,13 @@ struct Packed {
     parallel_tasks(g.groups * panels, [&](int64_t task) {
       const int64_t group = task / panels, first = task % panels * width,
                     count = std::min(width, g.columns - first);
-      pack_panel(g, g.weights + group * g.group_step + first * g.column_step, count,
-                 count > micro.lanes ? width : micro.lanes, weights(task));
+      const float* from = g.weights + group * g.group_step + first * g.column_step;
+      const int64_t wide = count > micro.lanes ? width : micro.lanes;
+      float* to = weights(task);
+      for (const Tap& tap : g.taps) {
+        pack_weights({from + tap.weights, g.depth, g.depth_step, g.column_step, count, wide}, to);
+        to += g.depth * wide;
+      }
       if (g.bias == nullptr) return;
       std::memset(bias(task), 0, sizeof(float) * static_cast<size_t>(width));
       std::memcpy(bias(task), g.bias + group * g.columns + first,
@@ -276,6 +257,26 @@ void backward_phase(const ConvBackwardData<float>::Args& a, int64_t phase_h, int
 }
 
 }  // namespace
+
+void pack_weights(const WeightPanel& a, float* out) {
+  constexpr int64_t kRun = 16;
+  if (a.count < a.width)
+    std::memset(out, 0, sizeof(float) * static_cast<size_t>(a.depth * a.width));
+  if (a.column_step == 1) {
+    for (int64_t d = 0; d < a.depth; ++d)
+      std::memcpy(out + d * a.width, a.weights + d * a.depth_step,
+                  sizeof(float) * static_cast<size_t>(a.count));
+    return;
+  }
+  // Short runs of every column in turn: reads stay in their cache line, writes within a few
+  // kilobytes.
+  for (int64_t d0 = 0; d0 < a.depth; d0 += kRun)
+    for (int64_t j = 0; j < a.count; ++j) {
+      const float* from = a.weights + j * a.column_step;
+      const int64_t end = std::min(d0 + kRun, a.depth);
+      for (int64_t d = d0; d < end; ++d) out[d * a.width + j] = from[d * a.depth_step];
+    }
+}
 
 void igemm_forward(const ConvForward<float>::Args& a, const IgemmMicro& micro) {
   const ConvShape& s = a.s;

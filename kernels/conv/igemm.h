@@ -33,6 +33,15 @@ struct IgemmMicro {
   void (*panel)(const IgemmPanel&);
 };
 
+// The weights of one tap for a panel: `count` columns of `depth` floats as [depth][width], zeros
+// beyond `count`.
+struct WeightPanel {
+  const float* weights;
+  int64_t depth, depth_step, column_step;
+  int64_t count, width;
+};
+void pack_weights(const WeightPanel& a, float* out);
+
 void igemm_forward(const ConvForward<float>::Args& a, const IgemmMicro& micro);
 void igemm_backward_data(const ConvBackwardData<float>::Args& a, const IgemmMicro& micro);
 

@@ -46,11 +46,6 @@ ConvShape flattened(ConvShape s) {
   return s;
 }
 
-const OuterTile& choose_tile(const OuterMicro& m, int64_t channels) {
-  const auto rows = [&](int i) { return ceil_div(channels, m.tiles[i].rows) * m.tiles[i].rows; };
-  return rows(0) * 16 <= rows(1) * 17 ? m.tiles[0] : m.tiles[1];
-}
-
 // How a call is cut; depends on the shape alone.
 struct Plan {
   Plan(const ConvShape& shape, const OuterMicro& m)
@@ -300,6 +295,19 @@ class Task {
 
 }  // namespace
 
+const OuterTile& choose_tile(const OuterMicro& m, int64_t channels) {
+  const auto rows = [&](int i) { return ceil_div(channels, m.tiles[i].rows) * m.tiles[i].rows; };
+  return rows(0) * 16 <= rows(1) * 17 ? m.tiles[0] : m.tiles[1];
+}
+
+void add_partial_sums(const float* sums, int64_t splits, int64_t floats, float* gw) {
+  parallel_for(floats, 1 << 13, [&](int64_t begin, int64_t end) {
+    std::memcpy(gw + begin, sums + begin, sizeof(float) * static_cast<size_t>(end - begin));
+    for (int64_t split = 1; split < splits; ++split)
+      for (int64_t i = begin; i < end; ++i) gw[i] += sums[split * floats + i];
+  });
+}
+
 void outer_backward_weights(const ConvBackwardWeights<float>::Args& a, const OuterMicro& micro) {
   const Plan p(a.s, micro);
   const int64_t floats = a.s.o * a.s.k(), splits = p.pixel_splits;
@@ -312,12 +320,7 @@ void outer_backward_weights(const ConvBackwardWeights<float>::Args& a, const Out
     Task(p, a, group, x_split, g_split)
         .run(p.chunks * split / splits, p.chunks * (split + 1) / splits, sums + split * floats);
   });
-  if (splits == 1) return;
-  parallel_for(floats, 1 << 13, [&](int64_t begin, int64_t end) {
-    std::memcpy(a.gw + begin, sums + begin, sizeof(float) * static_cast<size_t>(end - begin));
-    for (int64_t split = 1; split < splits; ++split)
-      for (int64_t i = begin; i < end; ++i) a.gw[i] += sums[split * floats + i];
-  });
+  if (splits > 1) add_partial_sums(sums, splits, floats, a.gw);
 }
 
 }  // namespace stair::kernels

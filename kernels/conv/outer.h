@@ -53,6 +53,11 @@ struct OuterMicro {
   void (*copy)(const CopyTiles&);
 };
 
+// The tile that leaves fewer rows empty.
+const OuterTile& choose_tile(const OuterMicro& m, int64_t channels);
+// gw = the sum of `splits` arrays that follow each other, in order.
+void add_partial_sums(const float* sums, int64_t splits, int64_t floats, float* gw);
+
 void outer_backward_weights(const ConvBackwardWeights<float>::Args& a, const OuterMicro& micro);
 
 }  // namespace stair::kernels

@@ -29,15 +29,16 @@ struct ConvCase {
   std::string text() const;
 };
 
-enum class ConvKind { dense, grouped, depthwise };
+// tiled: windows of 3x3 and stride 1, which Winograd kernels take.
+enum class ConvKind { dense, grouped, depthwise, tiled };
 
 // A small convolution with uniform random numbers in [-1, 1], the same for the same seed.
 ConvCase random_conv(uint64_t seed, ConvKind kind);
 ConvCase conv_case(const ConvShape& s, uint64_t seed);
 
-// Results in double, and the sums of the absolute products that bound the error allowed.
+// Results in double, and the error that the contract allows.
 struct ConvOracle {
-  std::vector<double> value, magnitude;
+  std::vector<double> value, error;
   // Empty, or where `got` is too far from the value.
   std::string compare(Guarded& got) const;
 };

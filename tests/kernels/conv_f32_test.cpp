@@ -46,6 +46,17 @@ const std::vector<ConvShape> kShapes = {
      .pad_left = 1,
      .pad_bottom = 1,
      .pad_right = 1},
+    {.n = 3,
+     .h = 28,
+     .w = 20,
+     .c = 66,
+     .o = 70,
+     .kh = 3,
+     .kw = 3,
+     .pad_top = 1,
+     .pad_left = 1,
+     .pad_bottom = 1,
+     .pad_right = 1},
     {.n = 2, .h = 14, .w = 14, .c = 32, .o = 17, .stride_h = 2, .stride_w = 2},
     {.n = 17, .c = 130, .o = 100},
     {.n = 1,
@@ -105,6 +116,9 @@ TEST(ConvForward, AgreesWithTheReferenceOnGroups) {
 TEST(ConvForward, AgreesWithTheReferenceOnDepthwiseShapes) {
   expect_agreement(run_forward, forward_oracle, ConvKind::depthwise, 300);
 }
+TEST(ConvForward, AgreesWithTheReferenceOnTiledShapes) {
+  expect_agreement(run_forward, forward_oracle, ConvKind::tiled, 200);
+}
 TEST(ConvForward, AgreesWithTheReferenceOnShapesOfNetworks) {
   expect_agreement(run_forward, forward_oracle, kShapes);
 }
@@ -139,6 +153,9 @@ TEST(ConvBackwardData, AgreesWithTheReferenceOnGroups) {
 TEST(ConvBackwardData, AgreesWithTheReferenceOnDepthwiseShapes) {
   expect_agreement(run_backward_data, backward_data_oracle, ConvKind::depthwise, 300);
 }
+TEST(ConvBackwardData, AgreesWithTheReferenceOnTiledShapes) {
+  expect_agreement(run_backward_data, backward_data_oracle, ConvKind::tiled, 200);
+}
 TEST(ConvBackwardData, AgreesWithTheReferenceOnShapesOfNetworks) {
   expect_agreement(run_backward_data, backward_data_oracle, kShapes);
 }
@@ -157,6 +174,9 @@ TEST(ConvBackwardWeights, AgreesWithTheReferenceOnGroups) {
 }
 TEST(ConvBackwardWeights, AgreesWithTheReferenceOnDepthwiseShapes) {
   expect_agreement(run_backward_weights, backward_weights_oracle, ConvKind::depthwise, 300);
+}
+TEST(ConvBackwardWeights, AgreesWithTheReferenceOnTiledShapes) {
+  expect_agreement(run_backward_weights, backward_weights_oracle, ConvKind::tiled, 200);
 }
 TEST(ConvBackwardWeights, AgreesWithTheReferenceOnShapesOfNetworks) {
   expect_agreement(run_backward_weights, backward_weights_oracle, kShapes);
