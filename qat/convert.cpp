@@ -109,9 +109,16 @@ class Conversion {
       made.attributes.set("count_include_pad", node.attributes.get<bool>("count_include_pad"));
   }
 
+  static void refuse_simulated(const Node& node, const Quantizer& quantizer) {
+    if (const std::string reason = quantizer.simulated(); !reason.empty())
+      throw ConfigError(str("convert: '", node.name, "' has no integer form: ", reason),
+                        "it trains on real numbers only; use another quantizer or other bits");
+  }
+
   // A quantizer becomes the format of the operation before it, or an operation of its own on the
   // network's input.
   void quantize(const Node& node, const Quantizer& quantizer) {
+    refuse_simulated(node, quantizer);
     if (!quantizer.calibrated() || !quantizer.fake_quant_enabled())
       throw ConfigError(str("convert: tensor '", node.name,
                             quantizer.calibrated() ? "' is not quantized" : "' has no scale yet"),
@@ -136,6 +143,7 @@ class Conversion {
       if (node.inputs[i] >= 0) inputs[i] = graph_.node(node.inputs[i]).variable;
     EvalScope eval(conv);
     const autograd::NoGrad no_grad;
+    refuse_simulated(node, conv.weight_quantizer());
     const QatConv::Folded form = conv.folded(inputs);
     if (!form.weight.quantized())
       throw ConfigError(str("convert: the weights of '", node.name, "' are not quantized"),

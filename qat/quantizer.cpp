@@ -132,7 +132,13 @@ const QuantizerDef& find_quantizer(const std::string& name) {
 
 std::shared_ptr<Quantizer> make_quantizer(const QuantizationSpec& spec, int64_t channels,
                                           Activation activation) {
-  return find_quantizer(spec.quantizer).make(spec, channels, activation);
+  const QuantizerDef& def = find_quantizer(spec.quantizer);
+  const std::string methods = str(", ", def.init, ", ");
+  if (!spec.init.empty() && methods.find(str(", ", spec.init, ", ")) == std::string::npos)
+    throw ConfigError(
+        str("quantizer ", def.name, ": no initialisation is called '", spec.init, "'"),
+        *def.init ? str("there are ", def.init) : str(def.name, " takes its range from observers"));
+  return def.make(spec, channels, activation);
 }
 
 }  // namespace stair::qat

@@ -54,6 +54,9 @@ class Quantizer : public nn::Module {
 
   // Whether quantization parameters are known.
   virtual bool calibrated() const { return observer_.calibrated(); }
+  // Why the deployed integers cannot express what this quantizer does; empty when they can. Such a
+  // quantizer trains on real numbers ("simulated"), and convert refuses it with this reason.
+  virtual std::string simulated() const { return ""; }
   // The parameters that are in force for x. Weights whose observer follows the current tensor
   // (averaging constant 1) get those of x itself while the observer is on.
   virtual QParams qparams(const Tensor& x) const;
@@ -95,7 +98,9 @@ struct RuleSample {
   float qmin, qmax;  // codes relative to the zero point
 };
 struct RuleGradient {
-  float x, scale;  // dy/dx, dy/dscale (before any gradient scaling)
+  float x, scale;       // dy/dx, dy/dscale (before any gradient scaling)
+  float offset = 0;     // dy/doffset, of rules that learn where the codes start
+  float magnitude = 0;  // the gradient of x also gets this times |gy| (EWGS)
 };
 struct Dual {
   double value, derivative;
@@ -109,11 +114,14 @@ struct QuantizerDef {
   // d/dx and d/dscale by dual numbers, and by the rule's own formulas.
   Dual (*forward)(const RuleSample&, double dx, double dscale);
   RuleGradient (*backward)(const RuleSample&);
+  // What QuantizationSpec::init may be, separated by ", "; the first is the default.
+  const char* init = "";
 };
 
 std::span<const QuantizerDef* const> quantizers();
 // Throws ConfigError with the nearest name and the list.
 const QuantizerDef& find_quantizer(const std::string& name);
+// Throws ConfigError when the quantizer does not exist or has no such initialisation.
 std::shared_ptr<Quantizer> make_quantizer(const QuantizationSpec& spec, int64_t channels,
                                           Activation activation = Activation::none);
 

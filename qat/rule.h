@@ -46,8 +46,7 @@ inline Dual clamp_closed(Dual a, double low, double high) {
   return a.value < low ? Dual{low, 0} : a.value > high ? Dual{high, 0} : a;
 }
 
-// A stretch of elements of one channel. gx[i] = gy[i] * dy/dx; returns the sum of gy[i] * dy/dscale
-// in a fixed order of lanes.
+// A stretch of elements of one channel: gx[i] = gy[i] * dy/dx + |gy[i]| * magnitude.
 struct RuleSpan {
   const float* x;
   const float* gy;
@@ -56,29 +55,50 @@ struct RuleSpan {
   float scale, qmin, qmax;  // codes relative to the zero point
   bool relu;                // the rule sees max(x, 0); no gradient where x <= 0
 };
+// Sums of gy[i] * dy/dscale and gy[i] * dy/doffset, in a fixed order of lanes.
+struct RuleSums {
+  double scale = 0, offset = 0;
+};
 
+// A Rule has `static RuleGradient backward(const RuleSample&)`, and the constants
+// kLearnsOffset and kUsesMagnitude (true) where its gradient has these parts.
 template <class Rule>
-[[gnu::always_inline]] inline double rule_span(const RuleSpan& s) {
+[[gnu::always_inline]] inline RuleSums rule_span(const RuleSpan& s) {
   constexpr int kLanes = 16;
-  float sum[kLanes] = {};
-  const auto element = [&](int64_t i, float& into) __attribute__((always_inline)) {
-    const float x = s.relu && !(s.x[i] > 0) ? 0.0F : s.x[i];
-    const RuleGradient g = Rule::backward({x, s.scale, s.qmin, s.qmax});
-    s.gx[i] = s.relu && !(s.x[i] > 0) ? 0.0F : s.gy[i] * g.x;
-    into += s.gy[i] * g.scale;
+  constexpr bool kOffset = requires {
+    Rule::kLearnsOffset;
+  };
+  constexpr bool kMagnitude = requires {
+    Rule::kUsesMagnitude;
+  };
+  float scale[kLanes] = {}, offset[kLanes] = {};
+  const auto element = [&](int64_t i, int64_t lane) __attribute__((always_inline)) {
+    const bool cut = s.relu && !(s.x[i] > 0);
+    const RuleGradient g = Rule::backward({cut ? 0.0F : s.x[i], s.scale, s.qmin, s.qmax});
+    float gx = s.gy[i] * g.x;
+    if constexpr (kMagnitude) gx += std::abs(s.gy[i]) * g.magnitude;
+    s.gx[i] = cut ? 0.0F : gx;
+    scale[lane] += s.gy[i] * g.scale;
+    if constexpr (kOffset) offset[lane] += s.gy[i] * g.offset;
   };
   int64_t i = 0;
   for (; i + kLanes <= s.n; i += kLanes)
-    for (int lane = 0; lane < kLanes; ++lane) element(i + lane, sum[lane]);
-  for (; i < s.n; ++i) element(i, sum[i % kLanes]);
-  double total = 0;
-  for (float lane : sum) total += lane;
+    for (int lane = 0; lane < kLanes; ++lane) element(i + lane, lane);
+  for (; i < s.n; ++i) element(i, i % kLanes);
+  RuleSums total;
+  for (float lane : scale) total.scale += lane;
+  for (float lane : offset) total.offset += lane;
   return total;
 }
 
-// Runs `span` over a tensor in a fixed split. gscale[c] = factor * sum over the channel of gy *
-// dy/dscale.
-void run_rule(double (*span)(const RuleSpan&), const kernels::ChannelLayout& layout, const float* x,
-              const float* gy, const QParams& p, bool relu, float factor, float* gx, float* gscale);
+// Runs `span` over a tensor in a fixed split. Sums by channel.
+std::vector<RuleSums> run_rule(RuleSums (*span)(const RuleSpan&),
+                               const kernels::ChannelLayout& layout, const float* x,
+                               const float* gy, const QParams& p, bool relu, float* gx);
+
+// The variable of codes (or real numbers) `y` of x, whose gradient is the rule's; of quantizers
+// without learned parameters.
+Variable record_rule(const char* name, const Variable& x, const Tensor& y,
+                     RuleSums (*span)(const RuleSpan&), const QParams& p, bool relu);
 
 }  // namespace stair::qat

@@ -47,6 +47,7 @@ QuantizationSpec activation_spec(int bits) {
 
 QuantizationSpec weight_spec(int bits) {
   QuantizationSpec spec;
+  spec.is_weight = true;
   spec.is_signed = true;
   spec.symmetric = true;
   spec.axis = 0;

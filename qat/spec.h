@@ -12,8 +12,11 @@ namespace stair::qat {
 struct QuantizationSpec {
   std::string quantizer = "ste";                   // a file of qat/quantizers
   std::string observer = "moving_average_minmax";  // or minmax
-  int bits = 8;                                    // 2 to 8
-  bool is_signed = false;                          // codes s8 instead of u8
+  // How learned scales start: a method of the quantizer; empty: its own default.
+  std::string init;
+  bool is_weight = false;  // a tensor that the optimizer moves, not one that each batch brings
+  int bits = 8;            // 2 to 8
+  bool is_signed = false;  // codes s8 instead of u8
   bool symmetric = false;  // zero point fixed in the middle of the range (0 for s8)
   int axis = -1;           // channels of a scale each; -1: one scale for the tensor
   int32_t qmin = 0;        // codes in use; `set_bits` gives the full range of the bits

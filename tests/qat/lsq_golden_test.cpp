@@ -20,6 +20,7 @@ QuantizationSpec spec_of(const GoldenCase& c) {
                                         static_cast<int32_t>(c.attrs().at("Qp").as_int()));
   spec.quantizer = "lsq";
   spec.axis = static_cast<int>(c.integer("axis", -1));
+  spec.is_weight = spec.axis >= 0;
   return spec;
 }
 
@@ -114,7 +115,7 @@ void run_trajectory(GoldenCase& c) {
 
 const std::map<std::string, GoldenRunner> kRunners = {{"lsq", run_lsq},
                                                       {"lsq_trajectory", run_trajectory}};
-// Quantizers that the library does not have, and LSQ's mask after rounding: ours is the paper's.
+// The tests of other quantizers run these; LSQ's mask after rounding nobody: ours is the paper's.
 const std::set<std::string> kElsewhere = {"lsq_rounded_mask",     "lsq_plus",
                                           "lsq_plus_weight_init", "tqt",
                                           "tqt_trajectory",       "pact",

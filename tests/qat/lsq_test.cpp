@@ -25,6 +25,15 @@ TEST(Lsq, StartsAtTwiceTheMeanOverRootOfTheHighestCode) {
   EXPECT_FLOAT_EQ(quantizer->qparams().scale[1], 2 * 0.5F / std::sqrt(7.0F));
 }
 
+TEST(Lsq, CanStartAtTheLeastSquaredError) {
+  QuantizationSpec spec = lsq(weight_spec(2));
+  spec.init = "mse";
+  const auto quantizer = make_quantizer(spec, 1);
+  // Codes -2 to 1: all values lie on the grid of step 0.5.
+  (void)(*quantizer)(Variable(Tensor::from<float>({-1, -0.5F, 0, 0.5F}, {1, 4})));
+  EXPECT_FLOAT_EQ(quantizer->qparams().scale[0], 0.5F);
+}
+
 TEST(Lsq, TheFirstBatchIsLatched) {
   const auto quantizer = make_quantizer(lsq(activation_spec()), 1);
   (void)(*quantizer)(Variable(Tensor::from<float>({1, 2}, {1, 2})));

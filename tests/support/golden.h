@@ -76,6 +76,10 @@ using GoldenRunner = std::function<void(GoldenCase&)>;
 void run_golden_group(const std::string& group, const std::map<std::string, GoldenRunner>& runners,
                       const std::set<std::string>& elsewhere = {});
 
+// Runs only the cases whose operation has a runner, as run_golden_group does. Fails the running
+// test when tests/golden has none.
+void run_golden_ops(const std::string& group, const std::map<std::string, GoldenRunner>& runners);
+
 // How far `got` may be from the reference.
 struct Tolerance {
   double rtol = 0, atol = 0;  // |got - want| <= atol + rtol * |want|; both 0: equal
