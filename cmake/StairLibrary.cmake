@@ -55,5 +55,7 @@ file(GLOB model_files CONFIGURE_DEPENDS nn/models/*.cpp)
 stair_table(model_files STAIR_MODEL_FILE ${model_files})
 file(GLOB quantizer_files CONFIGURE_DEPENDS qat/quantizers/*.cpp)
 stair_table(quantizer_files STAIR_QUANTIZER_FILE ${quantizer_files})
+file(GLOB observer_files CONFIGURE_DEPENDS qat/observers/*.cpp)
+stair_table(observer_files STAIR_OBSERVER_FILE ${observer_files})
 # The rules run over whole tensors.
 set_source_files_properties(${quantizer_files} PROPERTIES COMPILE_OPTIONS "${STAIR_ISA_FAST}")

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "autograd/dequantize.h"
+#include "core/text.h"
 #include "kernels/reduce/reduce.h"
 
 namespace stair::qat {
@@ -39,7 +40,9 @@ QParams qparams_of(const std::vector<float>& min, const std::vector<float>& max,
       p.scale[c] = std::max(std::max(-low, high) / (steps / 2), kMinScale);
       p.zero_point[c] = middle(spec);
     } else {
-      p.scale[c] = std::max((high - low) / steps, kMinScale);
+      const float width = high - low;
+      const float scale = std::isfinite(width) ? width / steps : high / steps - low / steps;
+      p.scale[c] = std::max(scale, kMinScale);
       // Past 2^24 the quotient of a subnormal range would leave int; the clamp comes first.
       const float shift = std::clamp(std::nearbyint(low / p.scale[c]), -65536.0F, 65536.0F);
       p.zero_point[c] = std::clamp(spec.qmin - static_cast<int32_t>(shift), spec.qmin, spec.qmax);
@@ -53,26 +56,6 @@ Observer::Observer(const QuantizationSpec& spec, int64_t channels)
       min_(Tensor::full<float>({channels}, kInfinity)),
       max_(Tensor::full<float>({channels}, -kInfinity)) {}
 
-void Observer::observe(const Range& batch) {
-  float* min = min_.value().data<float>();
-  float* max = max_.value().data<float>();
-  const bool average = spec_.observer == "moving_average_minmax";
-  const float c = static_cast<float>(spec_.averaging_constant);
-  for (size_t i = 0; i < batch.min.size(); ++i) {
-    if (batch.min[i] > batch.max[i]) continue;
-    if (min[i] > max[i] || (average && c == 1)) {
-      min[i] = batch.min[i];
-      max[i] = batch.max[i];
-    } else if (average) {
-      min[i] += c * (batch.min[i] - min[i]);
-      max[i] += c * (batch.max[i] - max[i]);
-    } else {
-      min[i] = std::min(min[i], batch.min[i]);
-      max[i] = std::max(max[i], batch.max[i]);
-    }
-  }
-}
-
 bool Observer::calibrated() const {
   for (int64_t i = 0; i < min_.size(0); ++i)
     if (min_.value().data<float>()[i] <= max_.value().data<float>()[i]) return true;
@@ -83,6 +66,43 @@ QParams Observer::qparams() const {
   const float* min = min_.value().data<float>();
   const float* max = max_.value().data<float>();
   return qparams_of({min, min + min_.size(0)}, {max, max + max_.size(0)}, spec_);
+}
+
+std::vector<nn::NamedVariable> Observer::state() const {
+  return {{"min_val", min_}, {"max_val", max_}};
+}
+
+void Observer::widen(const Range& batch) {
+  float* min = min_.value().data<float>();
+  float* max = max_.value().data<float>();
+  for (size_t i = 0; i < batch.min.size(); ++i) {
+    min[i] = std::min(min[i], batch.min[i]);
+    max[i] = std::max(max[i], batch.max[i]);
+  }
+}
+
+std::span<const ObserverDef* const> observers() {
+  static const ObserverDef* const table[] = {
+#define STAIR_OBSERVER_FILE(stem) &observer_##stem,
+#include "observer_files.inc"
+#undef STAIR_OBSERVER_FILE
+  };
+  return table;
+}
+
+const ObserverDef& find_observer(const std::string& name) {
+  std::vector<std::string> names;
+  for (const ObserverDef* def : observers()) {
+    if (def->name == name) return *def;
+    names.emplace_back(def->name);
+  }
+  throw ConfigError(
+      str("quantization: no observer is called '", name, "'"),
+      str("did you mean '", nearest(name, names), "'? there are ", join(names, ", ")));
+}
+
+std::unique_ptr<Observer> make_observer(const QuantizationSpec& spec, int64_t channels) {
+  return find_observer(spec.observer).make(spec, channels);
 }
 
 }  // namespace stair::qat

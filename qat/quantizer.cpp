@@ -17,10 +17,11 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 }  // namespace
 
 Quantizer::Quantizer(const QuantizationSpec& spec, int64_t channels, Activation activation)
-    : observer_(spec, channels), spec_(spec), channels_(channels), activation_(activation) {
+    : spec_(spec), channels_(channels), activation_(activation) {
   validate(spec);
-  adopt_buffer("min_val", observer_.min_val());
-  adopt_buffer("max_val", observer_.max_val());
+  observer_ = make_observer(spec, channels);
+  for (const nn::NamedVariable& state : observer_->state())
+    adopt_buffer(state.name, state.variable);
   observer_enabled_ = register_buffer("observer_enabled", Tensor::full<uint8_t>({1}, 1));
   fake_quant_enabled_ = register_buffer("fake_quant_enabled", Tensor::full<uint8_t>({1}, 1));
   learning_enabled_ = register_buffer("learning_enabled", Tensor::full<uint8_t>({1}, 1));
@@ -55,21 +56,23 @@ Variable Quantizer::forward_normalized(const Variable& x, const Variable& gamma,
                                        const Variable& beta, const Variable& running_mean,
                                        const Variable& running_var,
                                        const autograd::BatchNormOptions& options) {
-  if (!is_straight_through() || !fake_quant_enabled() || spec_.axis >= 0)
+  const bool observes = is_training() && observer_enabled();
+  if (!is_straight_through() || !fake_quant_enabled() || spec_.axis >= 0 ||
+      (observes && observer_->needs_values()))
     return forward(autograd::batch_norm(x, gamma, beta, running_mean, running_var, options));
   const autograd::BatchMoments moments =
       autograd::batch_moments(x, gamma, beta, running_mean, running_var, options, true);
   autograd::ActiveRange active;
   if (activation_ != Activation::none) active.low = 0;
   if (activation_ == Activation::relu6) active.high = 6;
-  if (is_training() && observer_enabled()) {
+  if (observes) {
     Range range{{kInfinity}, {-kInfinity}, 0};
     for (size_t c = 0; c < moments.min.size(); ++c) {
       if (moments.min[c] > moments.max[c]) continue;
       range.min[0] = std::min(range.min[0], std::clamp(moments.min[c], active.low, active.high));
       range.max[0] = std::max(range.max[0], std::clamp(moments.max[c], active.low, active.high));
     }
-    observer_.observe(range);
+    observer_->observe({range, Tensor()});
   }
   return autograd::normalize_quantize(x, gamma, beta, moments, active, qparams(), spec_.dtype());
 }
@@ -85,7 +88,8 @@ Range Quantizer::activated_range(const Tensor& x) const {
 }
 
 void Quantizer::observe(const Tensor& x) {
-  observer_.observe(activated_range(x));
+  const Range range = activated_range(x);
+  observer_->observe({range, x, activation_ == Activation::relu});
 }
 
 QParams Quantizer::qparams(const Tensor& x) const {
@@ -96,7 +100,7 @@ QParams Quantizer::qparams(const Tensor& x) const {
   if (!calibrated())
     throw ConfigError("quantizer: no batch was seen yet, so there is no scale",
                       "calibrate first: run batches in training mode with the observers on");
-  return observer_.qparams();
+  return observer_->qparams();
 }
 
 std::pair<int32_t, int32_t> Quantizer::code_range() const {

@@ -20,8 +20,8 @@ using autograd::Variable;
 enum class Activation { none, relu, relu6 };
 
 // x -> integers with QParams; float in (integers of an operation that quantized by itself pass), u8
-// or s8 out, gradients straight-through as the variant defines. State (buffers): min_val, max_val
-// f32 [channels]; observer_enabled, fake_quant_enabled, learning_enabled u8 [1]; and the variant's
+// or s8 out, gradients straight-through as the variant defines. State (buffers): those of the
+// observer; observer_enabled, fake_quant_enabled, learning_enabled u8 [1]; and the variant's
 // own. Only a forward in training mode changes state.
 class Quantizer : public nn::Module {
  public:
@@ -41,6 +41,7 @@ class Quantizer : public nn::Module {
 
   const QuantizationSpec& spec() const { return spec_; }
   Activation activation() const { return activation_; }
+  const Observer& observer() const { return *observer_; }
   // The codes that activation and range allow: a fused ReLU raises lo to the zero point, ReLU6 also
   // lowers hi.
   std::pair<int32_t, int32_t> code_range() const;
@@ -53,7 +54,7 @@ class Quantizer : public nn::Module {
   void enable_learning(bool on);
 
   // Whether quantization parameters are known.
-  virtual bool calibrated() const { return observer_.calibrated(); }
+  virtual bool calibrated() const { return observer_->calibrated(); }
   // Why the deployed integers cannot express what this quantizer does; empty when they can. Such a
   // quantizer trains on real numbers ("simulated"), and convert refuses it with this reason.
   virtual std::string simulated() const { return ""; }
@@ -78,7 +79,7 @@ class Quantizer : public nn::Module {
 
   // The range of x after a fused ReLU.
   Range activated_range(const Tensor& x) const;
-  Observer observer_;
+  std::unique_ptr<Observer> observer_;
 
  private:
   static bool flag(const Variable& f) { return f.value().data<uint8_t>()[0] != 0; }

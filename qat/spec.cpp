@@ -1,14 +1,8 @@
 #include "qat/spec.h"
 
-#include <algorithm>
-
 #include "core/error.h"
 
 namespace stair::qat {
-
-std::vector<std::string> observer_names() {
-  return {"minmax", "moving_average_minmax"};
-}
 
 void set_bits(QuantizationSpec& spec, int bits) {
   if (bits < 2 || bits > 8)
@@ -30,10 +24,8 @@ void validate(const QuantizationSpec& spec) {
   if (spec.symmetric && !spec.is_signed && spec.qmax - spec.qmin < high - low && spec.bits == 8)
     throw ConfigError("quantization: a reduced u8 range cannot be symmetric",
                       "use s8, or an affine scheme");
-  const std::vector<std::string> observers = observer_names();
-  if (std::find(observers.begin(), observers.end(), spec.observer) == observers.end())
-    throw ConfigError(str("quantization: no observer is called '", spec.observer, "'"),
-                      "use minmax or moving_average_minmax");
+  if (!(spec.percentile >= 50 && spec.percentile <= 100))
+    throw ConfigError(str("quantization: percentile ", spec.percentile, ", expected 50 to 100"));
   if (!(spec.averaging_constant > 0 && spec.averaging_constant <= 1))
     throw ConfigError(str("quantization: averaging constant ", spec.averaging_constant,
                           ", expected above 0 and at most 1"));

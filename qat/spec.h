@@ -11,7 +11,7 @@ namespace stair::qat {
 
 struct QuantizationSpec {
   std::string quantizer = "ste";                   // a file of qat/quantizers
-  std::string observer = "moving_average_minmax";  // or minmax
+  std::string observer = "moving_average_minmax";  // a file of qat/observers
   // How learned scales start: a method of the quantizer; empty: its own default.
   std::string init;
   bool is_weight = false;  // a tensor that the optimizer moves, not one that each batch brings
@@ -24,12 +24,13 @@ struct QuantizationSpec {
   double averaging_constant =
       0.01;  // moving average: m += c * (batch - m); 1: the current tensor alone
 
+  double percentile = 99.99;     // of the observer percentile: 50 to 100
+  float fixed_scale = 0;         // of the observer fixed
+  int32_t fixed_zero_point = 0;  // the same
+
   DType dtype() const { return is_signed ? DType::s8 : DType::u8; }
   bool operator==(const QuantizationSpec&) const = default;
 };
-
-// "moving_average_minmax" and "minmax".
-std::vector<std::string> observer_names();
 
 // Sets bits and the full range: [0, 2^b - 1] or [-2^(b-1), 2^(b-1) - 1].
 void set_bits(QuantizationSpec& spec, int bits);

@@ -53,7 +53,7 @@ void add_quantization_flags(Options& options, TrainConfig& c) {
                   {.help = "bits of weights", .usual = true});
   options.integer("--abits", c.abits, {.min = 2, .max = 8},
                   {.help = "bits of activations", .usual = true});
-  const std::vector<std::string> observers = qat::observer_names();
+  const std::vector<std::string> observers = observer_names();
   options.choice("--w-observer", c.w_observer, observers, {.help = "range of weights"});
   options.choice("--a-observer,--observer", c.a_observer, observers,
                  {.help = "range of activations"});
@@ -84,6 +84,13 @@ std::vector<std::string> model_names() {
 std::vector<std::string> quantizer_names() {
   std::vector<std::string> names;
   for (const qat::QuantizerDef* def : qat::quantizers()) names.emplace_back(def->name);
+  return names;
+}
+
+std::vector<std::string> observer_names() {
+  std::vector<std::string> names;
+  for (const qat::ObserverDef* def : qat::observers())
+    if (def->calibrates) names.emplace_back(def->name);
   return names;
 }
 

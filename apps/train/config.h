@@ -82,9 +82,10 @@ void add_train_flags(Options& options, TrainConfig& config);
 // are weights. Throws ConfigError for what contradicts itself.
 void complete(TrainConfig& config, const Options& options);
 
-// What --model and --quantizer can be.
+// What --model, --quantizer and --observer can be.
 std::vector<std::string> model_names();
 std::vector<std::string> quantizer_names();
+std::vector<std::string> observer_names();
 
 // The part of it that data needs: the built-in set is drawn in a size that suits the model.
 void complete_data(DataConfig& config, const ModelConfig& model, const Options& options);

@@ -11,7 +11,7 @@ RuledQuantizer::RuledQuantizer(const QuantizationSpec& spec, int64_t channels,
     : Quantizer(spec, channels, activation), rule_(std::move(rule)) {}
 
 QParams RuledQuantizer::qparams(const Tensor&) const {
-  return rule_(observer_);
+  return rule_(*observer_);
 }
 
 Variable RuledQuantizer::apply(const Variable& x, bool relu) const {

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "autograd/ops/dequantize.h"
+#include "qat/histogram.h"
 #include "tests/qat/golden_quantizer.h"
 #include "tests/support/golden.h"
 #include "tests/support/stack.h"
@@ -13,9 +14,6 @@ namespace {
 
 using test::GoldenCase;
 using test::GoldenRunner;
-
-// Observers of the reference that the library does not have.
-const std::set<std::string> kObserversElsewhere = {"HistogramObserver"};
 
 // Codes as the case gives them; a case that is refused names the type alone.
 QuantizationSpec spec_of(const GoldenCase& c) {
@@ -37,11 +35,24 @@ QuantizationSpec spec_of(const GoldenCase& c) {
   return spec;
 }
 
+void expect_histogram(GoldenCase& c, const Quantizer& quantizer) {
+  const Tensor exact = state_of(quantizer, "histogram");
+  Tensor counts = Tensor::empty(c.output("histogram").shape(), DType::f32);
+  for (int64_t i = 0; i < exact.numel(); ++i)
+    counts.data<float>()[i] = static_cast<float>(exact.data<double>()[i]);
+  c.expect_output("histogram", counts);
+  const auto [low, high] = dynamic_cast<const HistogramObserver&>(quantizer.observer()).clip(0);
+  c.expect_output("clip_min", Tensor::full<float>(c.output("clip_min").shape(), low));
+  c.expect_output("clip_max", Tensor::full<float>(c.output("clip_max").shape(), high));
+}
+
 void run_observer(GoldenCase& c) {
   const std::string& observer = c.attrs().at("class").as_string();
-  if (kObserversElsewhere.contains(observer)) return c.leave_rest();
   QuantizationSpec spec = spec_of(c);
-  spec.observer = observer.starts_with("Moving") ? "moving_average_minmax" : "minmax";
+  const bool histogram = observer == "HistogramObserver";
+  spec.observer = histogram                        ? "histogram"
+                  : observer.starts_with("Moving") ? "moving_average_minmax"
+                                                   : "minmax";
   const Tensor first = c.input("batch0");
   const auto quantizer = make_quantizer(spec, spec.axis < 0 ? 1 : first.size(spec.axis));
   std::vector<Tensor> scales, zeros;
@@ -51,10 +62,14 @@ void run_observer(GoldenCase& c) {
     zeros.push_back(zero_points_of(quantizer->qparams()));
   }
   if (c.expects_error()) return;
-  c.expect_output("min_val", state_of(*quantizer, "min_val"));
-  c.expect_output("max_val", state_of(*quantizer, "max_val"));
-  c.expect_output("scale", scales.back());
-  c.expect_output("zero_point", zeros.back());
+  const auto like = [&](const char* role, const Tensor& t) {
+    c.expect_output(role, t.reshape(c.output(role).shape()));
+  };
+  like("min_val", state_of(*quantizer, "min_val"));
+  like("max_val", state_of(*quantizer, "max_val"));
+  like("scale", scales.back());
+  like("zero_point", zeros.back());
+  if (histogram) expect_histogram(c, *quantizer);
   if (!c.has_output("scale_after_each_batch")) return;
   c.expect_output("scale_after_each_batch", test::stack(scales));
   c.expect_output("zero_point_after_each_batch", test::stack(zeros));
@@ -94,15 +109,28 @@ void run_module(GoldenCase& c) {
   c.expect_output("max_after_step", test::stack(maxs));
 }
 
-const std::map<std::string, GoldenRunner> kRunners = {{"observer", run_observer},
-                                                      {"fake_quantize_module", run_module}};
-// Scales without any observer (1 / 256 for [0, 1]) come with the tables of sigmoid and tanh.
-const std::set<std::string> kElsewhere = {"fixed_qparams"};
+void run_fixed(GoldenCase& c) {
+  QuantizationSpec spec = spec_of_codes(static_cast<int32_t>(c.integer("quant_min", 0)),
+                                        static_cast<int32_t>(c.integer("quant_max", 255)));
+  // The two ranges that are always the same: [0, 1] and [-1, 1].
+  const bool both = c.name().find("neg1") != std::string::npos;
+  spec.observer = "fixed";
+  spec.fixed_scale = (both ? 2.0F : 1.0F) / 256;
+  spec.fixed_zero_point = both ? 128 : 0;
+  const auto quantizer = make_quantizer(spec, 1);
+  const Variable q = (*quantizer)(Variable(c.input("x")));
+  const QParams& p = q.value().qparams();
+  c.expect_output("scale", scales_of(p).reshape(c.output("scale").shape()));
+  c.expect_output("zero_point", zero_points_of(p).reshape(c.output("zero_point").shape()));
+  c.expect_output("q", q.value());
+}
 
+const std::map<std::string, GoldenRunner> kRunners = {
+    {"observer", run_observer}, {"fixed_qparams", run_fixed}, {"fake_quantize_module", run_module}};
 }  // namespace
 
 TEST(ObserversGolden, EveryCaseOfTheGroupAgrees) {
-  test::run_golden_group("observers", kRunners, kElsewhere);
+  test::run_golden_group("observers", kRunners);
 }
 
 }  // namespace stair::qat

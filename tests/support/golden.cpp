@@ -61,13 +61,17 @@ double element(const Tensor& t, int64_t i) {
   throw DTypeError(str("golden: ", t, " has no comparable elements"));
 }
 
-// The tolerance of one tensor of a case; `tol` may name a tensor that has to be equal.
+// The tolerance of one tensor of a case; `tol` may name a tensor that has to be equal
+// ("<role>": "exact") or that may be off by more ("<role>_atol").
 Tolerance tolerance_of(const Json& tol, const std::string& role) {
   const std::string& mode = tol.at("mode").as_string();
   const Json* own = tol.find(role);
   if (mode == "exact" || (own != nullptr && own->is_string() && own->as_string() == "exact"))
     return {};
-  if (mode == "close") return {tol.at("rtol").as_double(), tol.at("atol").as_double()};
+  if (mode == "close") {
+    const Json* atol = tol.find(role + "_atol");
+    return {tol.at("rtol").as_double(), (atol ? *atol : tol.at("atol")).as_double()};
+  }
   if (mode == "int") return {0, tol.at("max_diff").as_double()};
   throw FormatError(str("golden: tolerance mode '", mode, "', expected exact, close or int"));
 }
