@@ -3,6 +3,7 @@
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
+#include <tbb/task_group.h>
 
 #include <atomic>
 #include <charconv>
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/team.h"
 
 namespace stair {
 namespace {
@@ -48,6 +50,30 @@ std::unique_ptr<Pool>& pool() {
   return instance;
 }
 
+Pool* current_pool() {
+  std::lock_guard lock(pool_mutex);
+  return pool().get();
+}
+
+// What the loops of this thread are given to.
+struct Loops {
+  Team* team = nullptr;      // waits for them
+  bool inside_task = false;  // of a team: they run here and now
+};
+thread_local Loops loops_of_thread;
+
+// Sets that for its lifetime.
+class LoopsScope {
+ public:
+  explicit LoopsScope(Loops loops) : before_(loops_of_thread) { loops_of_thread = loops; }
+  ~LoopsScope() { loops_of_thread = before_; }
+  LoopsScope(const LoopsScope&) = delete;
+  LoopsScope& operator=(const LoopsScope&) = delete;
+
+ private:
+  Loops before_;
+};
+
 }  // namespace
 
 int num_threads() {
@@ -65,12 +91,13 @@ void set_num_threads(int count) {
 }
 
 void run_tasks(int64_t tasks, void (*run)(const void*, int64_t), const void* context) {
-  Pool* current = nullptr;
-  {
-    std::lock_guard lock(pool_mutex);
-    current = pool().get();
+  const Loops here = loops_of_thread;
+  if (here.team != nullptr && tasks > 1 && tasks < int64_t{1} << 32) {
+    const LoopsScope inside({.team = nullptr, .inside_task = true});
+    return here.team->run(tasks, run, context);
   }
-  if (tasks <= 1 || current->threads == 1) {
+  Pool* current = current_pool();
+  if (tasks <= 1 || current->threads == 1 || here.inside_task) {
     for (int64_t task = 0; task < tasks; ++task) run(context, task);
     return;
   }
@@ -89,6 +116,40 @@ void run_tasks(int64_t tasks, void (*run)(const void*, int64_t), const void* con
                       });
   });
   (void)done.load(std::memory_order_acquire);
+}
+
+void run_awake(void (*body)(const void*), const void* context) {
+  Pool* current = current_pool();
+  if (current->threads == 1 || loops_of_thread.team != nullptr || loops_of_thread.inside_task)
+    return body(context);
+  // As above, the atomics are for the thread sanitizer.
+  std::atomic<int> started{0}, left{0};
+  Team team;
+  started.store(1, std::memory_order_release);
+  current->arena.execute([&] {
+    // Isolated: while it waits for its helpers the caller must not become another team's.
+    tbb::this_task_arena::isolate([&] {
+      tbb::task_group helpers;
+      for (int i = 1; i < current->threads; ++i)
+        helpers.run([&] {
+          (void)started.load(std::memory_order_acquire);
+          const LoopsScope inside({.team = nullptr, .inside_task = true});
+          team.help();
+          left.fetch_add(1, std::memory_order_acq_rel);
+        });
+      std::exception_ptr failure;
+      try {
+        const LoopsScope scope({.team = &team, .inside_task = false});
+        body(context);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      team.close();
+      helpers.wait();
+      if (failure) std::rethrow_exception(failure);
+    });
+  });
+  (void)left.load(std::memory_order_acquire);
 }
 
 }  // namespace stair

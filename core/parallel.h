@@ -34,4 +34,15 @@ template <class F>
   });
 }
 
+// Calls body(context) on this thread while the other threads stay awake for its loops: one of a few
+// microseconds then costs no wake-up. A thread with nothing to do for long yields its core, so
+// other programs and other callers go on.
+void run_awake(void (*body)(const void* context), const void* context);
+
+// Calls f() so.
+template <class F>
+void parallel_awake(const F& f) {
+  run_awake([](const void* context) { (*static_cast<const F*>(context))(); }, &f);
+}
+
 }  // namespace stair

@@ -180,7 +180,9 @@ void Int8Session::Impl::run(const Tensor& x, bool keep_all) {
     throw ShapeError(str("int8 graph: input is ", x, ", expected [N,H,W,C] f32"));
   if (keep_all || x.shape() != input_shape) replan(x.shape(), keep_all);
   input = x.raw();
-  for (const Int8Step& step : plan.steps) run_step(step);
+  parallel_awake([&] {
+    for (const Int8Step& step : plan.steps) run_step(step);
+  });
 }
 
 Int8Session::Int8Session(Int8Graph graph, const SessionOptions& options)
