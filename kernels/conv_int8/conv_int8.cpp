@@ -20,6 +20,8 @@ void PackedConvInt8::run(ConvInt8::Args args) const {
   impl_->run(args);
 }
 
-void conv_int8(const ConvInt8::Args& args) { PackedConvInt8(args).run(args); }
+void conv_int8(const ConvInt8::Args& args) {
+  PackedConvInt8(args).run(args);
+}
 
 }  // namespace stair::kernels

@@ -16,6 +16,8 @@ namespace {
 #include "kernels/conv_int8/copy_avx512.inc"
 #include "kernels/conv_int8/gather.inc"
 #include "kernels/conv_int8/epilogue.inc"
+#include "kernels/conv_int8/unrolled.inc"
+#include "kernels/conv_int8/narrow.inc"
 // clang-format on
 
 constexpr int64_t kTileRows = 16, kTileBytes = 64, kRowBlock = 2 * kTileRows, kPanelCols = 32;
@@ -43,19 +45,21 @@ void multiply_block(const PanelTask& t, const uint8_t* a, int32_t* sums) {
   if constexpr (kRight) tile_zero<1>();
   if constexpr (kLower) tile_zero<2>();
   if constexpr (kLower && kRight) tile_zero<3>();
-  const uint8_t* w = t.w;
-  for (int64_t step = 0; step < t.steps; step += kTileRows, w += kTileRows * kPanelStepBytes) {
-    tile_load<4>(a + 4 * step, t.a_stride);
-    tile_load<6>(w, kPanelStepBytes);
-    tile_dpbusd<0, 4, 6>();
-    if constexpr (kRight) {
-      tile_load<7>(w + kTileBytes, kPanelStepBytes);
-      tile_dpbusd<1, 4, 7>();
-    }
-    if constexpr (kLower) {
-      tile_load<5>(lower + 4 * step, t.a_stride);
-      tile_dpbusd<2, 5, 6>();
-      if constexpr (kRight) tile_dpbusd<3, 5, 7>();
+  for (int64_t run = 0; run < t.runs; ++run, a += t.a_run, lower += t.a_run) {
+    const uint8_t* w = t.w + run * t.w_run;
+    for (int64_t step = 0; step < t.steps; step += kTileRows, w += kTileRows * kPanelStepBytes) {
+      tile_load<4>(a + 4 * step, t.a_stride);
+      tile_load<6>(w, kPanelStepBytes);
+      tile_dpbusd<0, 4, 6>();
+      if constexpr (kRight) {
+        tile_load<7>(w + kTileBytes, kPanelStepBytes);
+        tile_dpbusd<1, 4, 7>();
+      }
+      if constexpr (kLower) {
+        tile_load<5>(lower + 4 * step, t.a_stride);
+        tile_dpbusd<2, 5, 6>();
+        if constexpr (kRight) tile_dpbusd<3, 5, 7>();
+      }
     }
   }
   tile_store<0>(sums, kSumBytes);
@@ -75,9 +79,44 @@ void finish_block(const PanelTask& t, int64_t first_row, int64_t rows, const int
       if (t.row_sums)
         acc = Vector::sub(acc, Vector::mul(Vector::load(t.channels.w_zero_point + col),
                                            Vector::splat(t.row_sums[first_row + row])));
-      finish<kOutput>(t, first_row + row, col, acc, multiplier, bias);
+      finish<kOutput>(t, t.at[first_row + row] + col, col, acc, multiplier, bias);
     }
   }
+}
+
+// kRows rows of narrow codes.
+template <int kRows, int kVectors>
+void finish_rows(const PanelTask& t, const int64_t* at, const int32_t* row_sums,
+                 const int32_t* sums) {
+  const auto steps = [&](auto i) __attribute__((always_inline)) {
+    constexpr int64_t kRow = decltype(i)::value / kVectors,
+                      kCol = decltype(i)::value % kVectors * Vector::kLanes;
+    Vector::Int acc = Vector::add(Vector::load(sums + kRow * kPanelCols + kCol),
+                                  Vector::load(t.channels.offset + kCol));
+    if (row_sums)
+      acc = Vector::sub(acc, Vector::mul(Vector::load(t.channels.w_zero_point + kCol),
+                                         Vector::splat(row_sums[kRow])));
+    return narrow_steps(*t.epilogue, acc, Vector::load(t.channels.multiplier + kCol),
+                        Vector::load(t.channels.bias + kCol));
+  };
+  finish_narrow<kRows * kVectors>(
+      t, steps,
+      [&](auto i) __attribute__((always_inline)) {
+        return at[i.value / kVectors] + i.value % kVectors * Vector::kLanes;
+      },
+      [&](auto i) __attribute__((always_inline)) { return i.value % kVectors * Vector::kLanes; });
+}
+
+template <int kVectors>
+void finish_narrow_block(const PanelTask& t, int64_t first_row, int64_t rows, const int32_t* sums) {
+  const int64_t* at = t.at + first_row;
+  const int32_t* row_sums = t.row_sums ? t.row_sums + first_row : nullptr;
+  const auto from = [&](int64_t row) { return row_sums ? row_sums + row : nullptr; };
+  int64_t row = 0;
+  for (; row + 4 <= rows; row += 4)
+    finish_rows<4, kVectors>(t, at + row, from(row), sums + row * kPanelCols);
+  for (; row < rows; ++row)
+    finish_rows<1, kVectors>(t, at + row, from(row), sums + row * kPanelCols);
 }
 
 template <TileOutput kOutput>
@@ -93,7 +132,11 @@ void panel_as(const PanelTask& t) {
       right ? multiply_block<true, true>(t, a, sums) : multiply_block<true, false>(t, a, sums);
     else
       right ? multiply_block<false, true>(t, a, sums) : multiply_block<false, false>(t, a, sums);
-    finish_block<kOutput>(t, row, rows, sums);
+    if constexpr (kOutput == TileOutput::narrow)
+      right ? finish_narrow_block<2>(t, row, rows, sums)
+            : finish_narrow_block<1>(t, row, rows, sums);
+    else
+      finish_block<kOutput>(t, row, rows, sums);
   }
   tile_release();
 }
@@ -106,6 +149,8 @@ void multiply_panel(const PanelTask& t) {
       return panel_as<TileOutput::real>(t);
     case TileOutput::code:
       return panel_as<TileOutput::code>(t);
+    case TileOutput::narrow:
+      return panel_as<TileOutput::narrow>(t);
     case TileOutput::residual:
       return panel_as<TileOutput::residual>(t);
   }

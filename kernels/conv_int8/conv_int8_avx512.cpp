@@ -11,6 +11,7 @@ namespace {
 #include "kernels/conv_int8/gather.inc"
 #include "kernels/conv_int8/epilogue.inc"
 #include "kernels/conv_int8/unrolled.inc"
+#include "kernels/conv_int8/narrow.inc"
 // clang-format on
 
 constexpr int kRowBlock = 12, kPanelVectors = 2;

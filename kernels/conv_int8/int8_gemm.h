@@ -26,11 +26,20 @@ struct RequantSteps {
   int32_t zero_point;
 };
 
-enum class TileOutput { acc, real, code, residual };
+// narrow: codes whose steps certainly fit 32 bits, so that the clamp comes after the rounding, on
+// bytes.
+enum class TileOutput { acc, real, code, narrow, residual };
+
+// The clamp on bytes. Signed codes are shifted by 128 until they are stored.
+struct ByteClamp {
+  int16_t zero_point;
+  uint8_t lo, hi, flip;
+};
 
 struct TileEpilogue {
   TileOutput output;
   RequantSteps code, sum;
+  ByteClamp bytes;
   float scale_q, residual_scale;
   int32_t residual_zero_point;
   bool residual_signed;
@@ -44,19 +53,20 @@ struct ChannelConstants {
   const int32_t* w_zero_point;  // null: symmetric weights
 };
 
-// rows x panel_cols outputs from rows of A and one panel.
+// rows x panel_cols outputs from rows of A and one panel. K is `runs` runs of `steps` steps; from
+// run to run A moves by a_run bytes and the panel by w_run.
 struct PanelTask {
   const uint8_t* a;
   int64_t a_stride;  // bytes
   int64_t rows;
   const int32_t* row_sums;  // sum of x - zx of each row; null: symmetric weights
   const uint8_t* w;
-  int64_t steps;
+  int64_t runs, steps, a_run, w_run;
   ChannelConstants channels;
   int64_t cols;  // channels of the panel that exist
-  void* y;       // first output: row 0, channel 0 of the panel
+  void* y;       // channel 0 of the panel in output 0
   const uint8_t* residual;
-  int64_t y_stride;  // elements from row to row
+  const int64_t* at;  // elements from y to each row's output
   const TileEpilogue* epilogue;
 };
 

@@ -12,27 +12,37 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Packed weights: the sum of each channel, then the vectors.
+// Packed weights: the sum of each channel, then the vectors, then those one row lower.
 struct PackedLayout {
-  int64_t vectors, groups, vector_bytes, weights_offset;
+  int64_t vectors, groups, vector_bytes, weights_offset, lower;
 
   PackedLayout(const DepthwiseKernel& kernel, const ConvShape& s)
       : vectors(ceil_div(s.c, kernel.lanes)),
         groups(ceil_div(s.kh, kernel.rows_per_group)),
         vector_bytes(groups * s.kw * kernel.lanes * 4),
-        weights_offset(ceil_div(vectors * kernel.lanes * 4, 64) * 64) {}
+        weights_offset(ceil_div(vectors * kernel.lanes * 4, 64) * 64),
+        lower(two_rows(kernel, s) ? vectors * vector_bytes : 0) {}
+
+  size_t bytes() const {
+    return static_cast<size_t>(weights_offset + vectors * vector_bytes + lower);
+  }
+
+ private:
+  static bool two_rows(const DepthwiseKernel& kernel, const ConvShape& s) {
+    return s.stride_h == 1 && s.dilation_h == 1 && s.kh % kernel.rows_per_group != 0;
+  }
 };
 
 template <class T>
 void pack_channels(const DepthwiseKernel& kernel, const ConvShape& s, const PackedLayout& layout,
-                   const int8_t* w, T* packed) {
+                   const int8_t* w, int64_t lower, T* packed) {
   const int64_t lanes = kernel.lanes, rows = kernel.rows_per_group;
   for (int64_t c = 0; c < s.c; ++c) {
     T* vector = packed + c / lanes * layout.vector_bytes / static_cast<int64_t>(sizeof(T));
     for (int64_t ky = 0; ky < s.kh; ++ky)
       for (int64_t kx = 0; kx < s.kw; ++kx)
-        vector[((ky / rows * s.kw + kx) * lanes + c % lanes) * rows + ky % rows] =
-            w[(c * s.kh + ky) * s.kw + kx];
+        vector[(((ky + lower) / rows * s.kw + kx) * lanes + c % lanes) * rows +
+               (ky + lower) % rows] = w[(c * s.kh + ky) * s.kw + kx];
   }
 }
 
@@ -61,6 +71,7 @@ Plan::Plan(const DepthwiseKernel& k, const ConvInt8::Args& a)
   columns = (ow - 1) * s.stride_w + (s.kw - 1) * s.dilation_w + 1;
   band = std::clamp<int64_t>(kTaskProducts / (ow * chunk * s.kh * s.kw), 1,
                              ceil_div(s.n * oh * chunks, kTasks));
+  if (layout.lower > 0) band = std::min(oh, ceil_div(band, 2) * 2);
   bands = ceil_div(oh, band);
   stored_zero_point = args.x_zero_point + (args.x_signed && kernel.rows_per_group == 4 ? 128 : 0);
 }
@@ -76,15 +87,18 @@ void set_row(const Plan& plan, InterleaveTask& task, int row, int64_t n, int64_t
   task.strides[row] = inside ? s.c : 0;
 }
 
-void interleave_row(const Plan& plan, int64_t n, int64_t oy, int64_t c, InterleaveTask task) {
+// For the output rows [oy, oy + count).
+void interleave_row(const Plan& plan, int64_t n, int64_t oy, int64_t count, int64_t c,
+                    InterleaveTask task) {
   const ConvShape& s = plan.args.s;
+  const int64_t window = s.kh + count - 1;
   const int rows = plan.kernel.rows_per_group;
   for (int64_t group = 0; group < plan.layout.groups; ++group) {
     for (int r = 0; r < rows; ++r) {
       const int64_t ky = group * rows + r;
-      set_row(plan, task, r, n, oy * s.stride_h - s.pad_top + ky * s.dilation_h, ky < s.kh, c);
+      set_row(plan, task, r, n, oy * s.stride_h - s.pad_top + ky * s.dilation_h, ky < window, c);
     }
-    task.used = static_cast<int>(std::min<int64_t>(rows, s.kh - group * rows));
+    task.used = static_cast<int>(std::min<int64_t>(rows, window - group * rows));
     plan.kernel.interleave(task);
     task.out += plan.columns * plan.chunk * 4;
   }
@@ -108,7 +122,7 @@ void run_band(const Plan& plan, int64_t n, int64_t first, int64_t last, int64_t 
                                   .is_signed = args.x_signed,
                                   .used = 0,
                                   .out = scratch.as<uint8_t>()};
-  DepthwiseRowTask row{{}, s.kw, s.stride_w, s.dilation_w, plan.columns};
+  DepthwiseRowTask row{{}, s.kw, s.stride_w, s.dilation_w, plan.columns, s.c, 0};
   row.tile.a = scratch.as<uint8_t>();
   row.tile.rows = s.ow();
   row.tile.steps = plan.layout.groups;
@@ -117,11 +131,12 @@ void run_band(const Plan& plan, int64_t n, int64_t first, int64_t last, int64_t 
   row.tile.channels = {plan.channels.offset + c, plan.channels.multiplier + c,
                        plan.channels.bias + c, nullptr};
   row.tile.cols = channels;
-  row.tile.y_stride = s.c;
   row.tile.epilogue = &plan.epilogue;
   const int64_t code_bytes = args.output == ConvOutput::code ? 1 : 4;
-  for (int64_t oy = first; oy < last; ++oy) {
-    interleave_row(plan, n, oy, c, interleave);
+  for (int64_t oy = first, count = 1; oy < last; oy += count) {
+    count = plan.layout.lower > 0 && oy + 1 < last ? 2 : 1;
+    row.lower = count == 2 ? plan.layout.lower : 0;
+    interleave_row(plan, n, oy, count, c, interleave);
     const int64_t at = (n * s.oh() + oy) * s.ow() * s.c + c;
     row.tile.y = static_cast<uint8_t*>(args.y) + at * code_bytes;
     row.tile.residual =
@@ -141,8 +156,7 @@ bool depthwise_supports(const ConvInt8::Args& args) {
 }
 
 size_t depthwise_packed_bytes(const DepthwiseKernel& kernel, const ConvShape& s) {
-  const PackedLayout layout(kernel, s);
-  return static_cast<size_t>(layout.weights_offset + layout.vectors * layout.vector_bytes);
+  return PackedLayout(kernel, s).bytes();
 }
 
 void depthwise_pack(const DepthwiseKernel& kernel, const ConvShape& s, const int8_t* w,
@@ -154,10 +168,11 @@ void depthwise_pack(const DepthwiseKernel& kernel, const ConvShape& s, const int
   for (int64_t c = 0; c < s.c; ++c)
     for (int64_t k = 0; k < window; ++k) sums[c] += w[c * window + k];
   std::byte* weights = static_cast<std::byte*>(packed) + layout.weights_offset;
-  if (kernel.rows_per_group == 4)
-    pack_channels(kernel, s, layout, w, reinterpret_cast<int8_t*>(weights));
-  else
-    pack_channels(kernel, s, layout, w, reinterpret_cast<int16_t*>(weights));
+  for (int64_t lower = 0; lower <= (layout.lower > 0 ? 1 : 0); ++lower, weights += layout.lower)
+    if (kernel.rows_per_group == 4)
+      pack_channels(kernel, s, layout, w, lower, reinterpret_cast<int8_t*>(weights));
+    else
+      pack_channels(kernel, s, layout, w, lower, reinterpret_cast<int16_t*>(weights));
 }
 
 void depthwise_run(const DepthwiseKernel& kernel, const ConvInt8::Args& args) {

@@ -7,7 +7,8 @@
 //   channel)
 // with the zero point in place of padding. An output pixel is then a sum of KW dot products a row
 // group, at any stride and dilation. Weights are packed the same way: [channel vector][row
-// group][kx][channel][rows of the group].
+// group][kx][channel][rows of the group]. Where the last group has a row to spare and the stride is
+// 1, the same columns serve the next output row, too, with weights packed one row lower.
 #pragma once
 
 #include "kernels/conv_int8/int8_gemm.h"
@@ -28,11 +29,13 @@ struct InterleaveTask {
   uint8_t* out;
 };
 
-// The outputs of one row. tile.a is `columns`; tile.rows the output pixels; tile.steps the row
-// groups.
+// The outputs of one row, or of two that follow each other. tile.a is `columns`; tile.rows the
+// output pixels of a row; tile.steps the row groups.
 struct DepthwiseRowTask {
   PanelTask tile;
   int64_t kw, stride_w, dilation_w, columns;
+  int64_t y_stride;  // elements from pixel to pixel
+  int64_t lower;     // bytes from a vector's weights to those of the second row; 0: one row
 };
 
 struct DepthwiseKernel {

@@ -10,9 +10,10 @@ namespace {
 #include "kernels/conv_int8/vector_avx2.inc"
 #include "kernels/conv_int8/epilogue.inc"
 #include "kernels/conv_int8/unrolled.inc"
+#include "kernels/conv_int8/narrow.inc"
 // clang-format on
 
-constexpr int kRowsPerGroup = 2, kChunkVectors = 4, kPixels = 6;
+constexpr int kRowsPerGroup = 2, kChunkVectors = 4, kPixels = 6, kPixelsOfTwo = 4;
 
 [[gnu::always_inline]] inline __m256i dot(__m256i acc, __m256i x, __m256i w) {
   return _mm256_add_epi32(acc, _mm256_madd_epi16(x, w));

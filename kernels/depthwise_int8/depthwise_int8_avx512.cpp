@@ -9,9 +9,10 @@ namespace {
 #include "kernels/conv_int8/vector_avx512.inc"
 #include "kernels/conv_int8/epilogue.inc"
 #include "kernels/conv_int8/unrolled.inc"
+#include "kernels/conv_int8/narrow.inc"
 // clang-format on
 
-constexpr int kRowsPerGroup = 2, kChunkVectors = 4, kPixels = 8;
+constexpr int kRowsPerGroup = 2, kChunkVectors = 4, kPixels = 8, kPixelsOfTwo = 8;
 
 [[gnu::always_inline]] inline __m512i dot(__m512i acc, __m512i x, __m512i w) {
   return _mm512_add_epi32(acc, _mm512_madd_epi16(x, w));

@@ -10,9 +10,10 @@ namespace {
 #include "kernels/conv_int8/vector_avx512.inc"
 #include "kernels/conv_int8/epilogue.inc"
 #include "kernels/conv_int8/unrolled.inc"
+#include "kernels/conv_int8/narrow.inc"
 // clang-format on
 
-constexpr int kRowsPerGroup = 4, kChunkVectors = 4, kPixels = 8;
+constexpr int kRowsPerGroup = 4, kChunkVectors = 4, kPixels = 8, kPixelsOfTwo = 8;
 
 [[gnu::always_inline]] inline __m512i dot(__m512i acc, __m512i x, __m512i w) {
   return _mm512_dpbusd_epi32(acc, x, w);

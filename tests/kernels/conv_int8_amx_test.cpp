@@ -54,15 +54,28 @@ TEST(ConvInt8AmxExact, EmulatedTilesAgreeOnLargerShapes) {
   const ConvShape shapes[] = {
       {.n = 1, .h = 7, .w = 7, .c = 64, .o = 40},
       {.n = 1, .h = 3, .w = 11, .c = 128, .o = 16},
-      {.n = 1, .h = 8, .w = 8, .c = 20, .o = 70, .kh = 3, .kw = 3, .pad_top = 1, .pad_left = 1}};
+      {.n = 1, .h = 8, .w = 8, .c = 20, .o = 70, .kh = 3, .kw = 3, .pad_top = 1, .pad_left = 1},
+      {.n = 40,
+       .h = 4,
+       .w = 4,
+       .c = 64,
+       .o = 40,
+       .kh = 3,
+       .kw = 3,
+       .pad_top = 1,
+       .pad_left = 1,
+       .pad_bottom = 1,
+       .pad_right = 1}};
   for (const ConvShape& s : shapes) {
     for (bool is_signed : {false, true}) {
-      Random random(7);
-      Int8Case c(s);
-      c.fill(random);
-      c.args.x_signed = is_signed;
-      c.args.x_zero_point = is_signed ? -7 : 9;
-      expect_emulated_exact(c, "larger shapes");
+      for (int32_t zero_point : {9, 0}) {
+        Random random(7);
+        Int8Case c(s);
+        c.fill(random);
+        c.args.x_signed = is_signed;
+        c.args.x_zero_point = zero_point - (is_signed ? 128 : 0);
+        expect_emulated_exact(c, "larger shapes");
+      }
     }
   }
 }
