@@ -14,11 +14,11 @@ constexpr int64_t kTile = kWinogradTile, kPatch = kWinogradPatch, kPlaces = kWin
                   kTaps = kWinogradWindow * kWinogradWindow;
 // Tiles of a block: every transformed weight is read once a block, every transformed input once a
 // panel of output channels.
-constexpr int64_t kBlockTiles = 48;
+constexpr int64_t kBlockTiles = 36;
 // Tiles of a block of the backward pass to the weights, and channels of its sums, which stay in
 // the L2 cache: [36][tiles][channels] of x and gy, and [36][channels][channels].
 constexpr int64_t kSumTiles = 24;
-constexpr int64_t kSumChannels = 64;
+constexpr int64_t kSumChannels = 128;
 // Parts that a call is cut into where it has that many.
 constexpr int64_t kTasks = 128;
 constexpr int64_t kSumTasks = 16;
