@@ -40,6 +40,15 @@ struct Grid {
   int64_t group_step = 0;
   const float* bias = nullptr;
 
+  // Whether every run of columns is whole vectors of at most 16 floats and the result too large for
+  // the caches: then it need not be read before it is written.
+  bool streams() const {
+    constexpr int64_t kVector = 16, kCacheFloats = 8 << 20;
+    const auto whole = [](int64_t floats) { return floats % kVector == 0; };
+    return whole(columns) && whole(out_col) && whole(out_row) && whole(out_image) &&
+           reinterpret_cast<uintptr_t>(out) % (kVector * sizeof(float)) == 0 &&
+           pixels() * groups * columns > kCacheFloats;
+  }
   int64_t pixels() const { return n * rows * cols; }
   int64_t panels(int64_t width) const { return (columns + width - 1) / width; }
   int64_t tap_count() const { return static_cast<int64_t>(taps.size()); }
@@ -199,6 +208,7 @@ void run_grid(const Grid& g, const IgemmMicro& micro) {
   const bool thin = g.tap_count() == 1 && g.span == 1 && g.step_h == 1 && g.step_w == 1 &&
                     g.groups == 1 && g.depth >= 64;
   const int64_t ahead = thin ? micro.pixels * g.channels : 0;
+  const bool stream = g.streams();
   parallel_tasks(block_tasks * panel_tasks, [&](int64_t task) {
     const int64_t bt = task / panel_tasks, pt = task % panel_tasks;
     const int64_t first_panel = all_panels * pt / panel_tasks,
@@ -211,7 +221,7 @@ void run_grid(const Grid& g, const IgemmMicro& micro) {
         micro.panel({block.in(), block.out(), packed.weights(p), g.bias ? packed.bias(p) : nullptr,
                      block.count(), g.tap_count(), g.depth, group * (g.channels / g.groups),
                      group * g.columns + first, std::min(packed.width, g.columns - first),
-                     p == first_panel ? ahead : 0});
+                     p == first_panel ? ahead : 0, stream});
       }
     }
   });

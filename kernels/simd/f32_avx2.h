@@ -27,6 +27,8 @@ struct Vec {
     return _mm256_maskload_ps(p, m);
   }
   [[gnu::always_inline]] static void store(float* p, Reg v) { _mm256_storeu_ps(p, v); }
+  // Past the caches; p is a multiple of the vector.
+  [[gnu::always_inline]] static void stream(float* p, Reg v) { _mm256_stream_ps(p, v); }
   [[gnu::always_inline]] static void store(float* p, Reg v, Mask m) {
     _mm256_maskstore_ps(p, m, v);
   }

@@ -26,6 +26,8 @@ struct Vec {
     return _mm512_maskz_loadu_ps(m, p);
   }
   [[gnu::always_inline]] static void store(float* p, Reg v) { _mm512_storeu_ps(p, v); }
+  // Past the caches; p is a multiple of the vector.
+  [[gnu::always_inline]] static void stream(float* p, Reg v) { _mm512_stream_ps(p, v); }
   [[gnu::always_inline]] static void store(float* p, Reg v, Mask m) {
     _mm512_mask_storeu_ps(p, m, v);
   }

@@ -122,6 +122,9 @@ TEST(ConvForward, AgreesWithTheReferenceOnTiledShapes) {
 TEST(ConvForward, AgreesWithTheReferenceOnShapesOfNetworks) {
   expect_agreement(run_forward, forward_oracle, kShapes);
 }
+TEST(ConvForward, AgreesWithTheReferenceOnResultsLargerThanTheCaches) {
+  expect_agreement(run_forward, forward_oracle, {{.h = 512, .w = 515, .c = 3, .o = 32}});
+}
 TEST(ConvForward, KeepsTheBoundOnLongSumsOfOneSign) {
   expect_agreement_of_long_sums(run_forward, forward_oracle);
 }
@@ -158,6 +161,10 @@ TEST(ConvBackwardData, AgreesWithTheReferenceOnTiledShapes) {
 }
 TEST(ConvBackwardData, AgreesWithTheReferenceOnShapesOfNetworks) {
   expect_agreement(run_backward_data, backward_data_oracle, kShapes);
+}
+TEST(ConvBackwardData, AgreesWithTheReferenceOnResultsLargerThanTheCaches) {
+  expect_agreement(run_backward_data, backward_data_oracle,
+                   {{.h = 512, .w = 515, .c = 32, .o = 3}});
 }
 TEST(ConvBackwardData, KeepsTheBoundOnLongSumsOfOneSign) {
   expect_agreement_of_long_sums(run_backward_data, backward_data_oracle);
