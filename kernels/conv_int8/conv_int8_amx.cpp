@@ -139,6 +139,7 @@ void panel_as(const PanelTask& t) {
       finish_block<kOutput>(t, row, rows, sums);
   }
   tile_release();
+  settle<kOutput>(t);
 }
 
 void multiply_panel(const PanelTask& t) {

@@ -43,6 +43,7 @@ struct TileEpilogue {
   float scale_q, residual_scale;
   int32_t residual_zero_point;
   bool residual_signed;
+  bool stream;  // real results pass the caches: whole vectors at multiples of a vector
 };
 
 // Constants of channels, padded to whole panels.

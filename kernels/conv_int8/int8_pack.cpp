@@ -67,6 +67,21 @@ RequantSteps requant_steps(const Requant& r) {
           static_cast<float>(r.hi - r.zero_point), r.zero_point};
 }
 
+namespace {
+
+// Real results of whole vectors that are too large for the caches need not be read before they are
+// written.
+bool streams(const ConvInt8::Args& args) {
+  constexpr int64_t kVector = 16, kCacheFloats = 8 << 20;
+  const ConvShape& s = args.s;
+  return args.output == ConvOutput::real && s.o % kVector == 0 &&
+         (s.depthwise() || s.o / s.groups % kVector == 0) &&
+         reinterpret_cast<uintptr_t>(args.y) % (kVector * sizeof(float)) == 0 &&
+         s.rows() * s.o > kCacheFloats;
+}
+
+}  // namespace
+
 TileEpilogue tile_epilogue(const ConvInt8::Args& args) {
   TileEpilogue e{};
   e.code = requant_steps(args.requant);
@@ -75,6 +90,7 @@ TileEpilogue tile_epilogue(const ConvInt8::Args& args) {
   e.residual_scale = args.residual.scale;
   e.residual_zero_point = args.residual.zero_point;
   e.residual_signed = args.residual.is_signed;
+  e.stream = streams(args);
   switch (args.output) {
     case ConvOutput::acc:
       e.output = TileOutput::acc;

@@ -67,14 +67,16 @@ void expect_agreement_of(RunConv run, ConvCase& c, const ConvOracle& oracle) {
 }  // namespace
 
 Guarded::Guarded(int64_t count, float fill)
-    : memory_(static_cast<size_t>(count + 2 * kZone), kNan) {
+    : memory_(sizeof(float) * static_cast<size_t>(count + 2 * kZone)), count_(count) {
+  std::fill(memory_.as<float>(), data() + count + kZone, kNan);
   std::fill(data(), data() + count, fill);
 }
 
 bool Guarded::zones_intact() const {
   const auto is_nan = [](float v) { return std::isnan(v); };
-  return std::all_of(memory_.begin(), memory_.begin() + kZone, is_nan) &&
-         std::all_of(memory_.end() - kZone, memory_.end(), is_nan);
+  const float* const begin = memory_.as<float>();
+  return std::all_of(begin, begin + kZone, is_nan) &&
+         std::all_of(begin + kZone + count_, begin + 2 * kZone + count_, is_nan);
 }
 
 std::string ConvCase::text() const {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/random.h"
+#include "core/storage.h"
 #include "kernels/conv/conv.h"
 
 namespace stair::kernels {
@@ -14,13 +15,14 @@ namespace stair::kernels {
 class Guarded {
  public:
   explicit Guarded(int64_t count, float fill = 0.0F);
-  float* data() { return memory_.data() + kZone; }
-  int64_t count() const { return static_cast<int64_t>(memory_.size()) - 2 * kZone; }
+  float* data() { return memory_.as<float>() + kZone; }
+  int64_t count() const { return count_; }
   bool zones_intact() const;
 
  private:
   static constexpr int64_t kZone = 64;
-  std::vector<float> memory_;
+  Scratch memory_;
+  int64_t count_;
 };
 
 struct ConvCase {

@@ -8,6 +8,7 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/parallel.h"
+#include "core/storage.h"
 #include "tests/kernels/conv_int8_cases.h"
 
 namespace stair::kernels {
@@ -139,6 +140,26 @@ TEST(ConvInt8Exact, ProblemsCutIntoManyTasksAgree) {
     Int8Case c(s);
     c.fill(random);
     for (Isa isa : fast_isas()) expect_exact(c, isa, "many tasks");
+  }
+}
+
+TEST(ConvInt8Exact, ResultsLargerThanTheCachesAgree) {
+  const ConvShape shapes[] = {{.h = 512, .w = 515, .c = 3, .o = 32},
+                              {.h = 512, .w = 513, .c = 32, .o = 32, .kw = 2, .groups = 32}};
+  for (const ConvShape& s : shapes) {
+    Random random(5);
+    Int8Case c(s);
+    c.fill(random);
+    c.set_output(ConvOutput::real);
+    const std::vector<uint8_t> reference = c.run(Isa::ref);
+    const Scratch aligned(c.output_bytes());
+    c.args.y = aligned.as<float>();
+    for (Isa isa : fast_isas()) {
+      const IsaScope scope(isa);
+      conv_int8(c.args);
+      EXPECT_EQ(std::memcmp(reference.data(), c.args.y, c.output_bytes()), 0)
+          << isa << " " << c.describe();
+    }
   }
 }
 
