@@ -4,6 +4,7 @@
 #include "apps/program/environment.h"
 #include "apps/program/options.h"
 #include "apps/program/run_main.h"
+#include "autograd/grad_precision.h"
 #include "autograd/kernel_list.h"
 #include "core/text.h"
 
@@ -32,6 +33,7 @@ int run(const std::vector<std::string>& arguments) {
                   "shows every kernel, and which are chosen without AVX-512");
   options.example("qat_env --json", "the same as one JSON object");
   if (!options.parse(arguments)) return 0;
+  autograd::set_grad_precision(autograd::default_grad_precision());
   const Json environment = apps::environment();
   if (options.json())
     std::cout << environment.dump() << '\n';

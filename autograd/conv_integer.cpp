@@ -1,10 +1,45 @@
 #include "autograd/conv_integer.h"
 
 #include "autograd/dequantize.h"
+#include "autograd/grad_precision.h"
 #include "autograd/op.h"
+#include "kernels/conv_bf16/conv_bf16.h"
 #include "kernels/reduce/reduce.h"
 
 namespace stair::autograd {
+namespace {
+
+Tensor backward_data_bf16(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
+                          const Tensor& gy, int terms) {
+  Tensor gx = Tensor::empty(x.shape(), DType::f32);
+  std::vector<float> scale = w.qparams().scale;
+  scale.resize(static_cast<size_t>(shape.o), scale[0]);
+  kernels::run<kernels::ConvBf16BackwardData>(
+      {shape, terms, gy.data<float>(), w.data<int8_t>(), scale.data(), gx.data<float>()});
+  return gx;
+}
+
+Tensor backward_weights_bf16(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
+                             const Tensor& gy, int terms) {
+  Tensor gw = Tensor::empty(w.shape(), DType::f32);
+  kernels::run<kernels::ConvBf16BackwardWeights>({shape, terms, x.raw(), x.dtype() == DType::s8,
+                                                  x.qparams().zero_point[0], x.qparams().scale[0],
+                                                  gy.data<float>(), gw.data<float>()});
+  return gw;
+}
+
+// The bf16 terms of the gradient of a layer; 0: it stays f32. bf16 holds x less its zero point only
+// where that is a code.
+int gradient_terms(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w) {
+  if (grad_precision() == GradPrecision::f32 || !x.quantized() || !w.quantized() ||
+      shape.depthwise())
+    return 0;
+  const int32_t zero_point = x.qparams().zero_point[0], low = x.dtype() == DType::s8 ? -128 : 0;
+  if (zero_point < low || zero_point > low + 255) return 0;
+  return grad_precision() == GradPrecision::bf16x2 ? 2 : 1;
+}
+
+}  // namespace
 
 bool integer_operands(const char* op, const Variable& x, const Variable& w) {
   if (!x.quantized() || !w.quantized()) return false;
@@ -54,6 +89,11 @@ Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tens
 std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
                                   const Tensor& gy, bool want_x, bool want_w, bool want_b) {
   Tensor gx, gw, gb;
+  if (const int terms = gradient_terms(shape, x, w); terms > 0) {
+    if (want_x) gx = backward_data_bf16(shape, x, w, gy, terms);
+    if (want_w) gw = backward_weights_bf16(shape, x, w, gy, terms);
+    want_x = want_w = false;
+  }
   with_real(gy.dtype(), "conv", [&]<class T>() {
     if (want_x) {
       gx = Tensor::empty(x.shape(), gy.dtype());

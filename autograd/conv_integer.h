@@ -1,5 +1,5 @@
-// The integer forward that convolution and linear layers share, and the float backward on
-// dequantized tensors.
+// The integer forward that convolution and linear layers share, and their backward: in float on
+// dequantized tensors, or in bf16 on the integers where grad_precision() says so.
 #pragma once
 
 #include "autograd/variable.h"

@@ -21,7 +21,8 @@ endif()
 set(STAIR_ISA_avx2 ${STAIR_ISA_FAST} -mavx2 -mfma -mf16c -mbmi -mbmi2)
 set(STAIR_ISA_avx512 ${STAIR_ISA_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mprefer-vector-width=512)
 set(STAIR_ISA_vnni ${STAIR_ISA_avx512} -mavx512vnni)
-set(STAIR_ISA_amx ${STAIR_ISA_vnni} -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16)
+set(STAIR_ISA_avx512bf16 ${STAIR_ISA_vnni} -mavx512bf16)
+set(STAIR_ISA_amx ${STAIR_ISA_avx512bf16} -mamx-tile -mamx-int8 -mamx-bf16)
 set(STAIR_ISA_ref -O2)
 
 # Writes MACRO(stem) for each file into generated/<table>.inc.
@@ -39,7 +40,7 @@ function(stair_library folder)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
   add_library(stair_${folder} STATIC ${sources})
   target_link_libraries(stair_${folder} PUBLIC stair_options ${ARG_LINK})
-  foreach(isa ref avx2 avx512 vnni amx)
+  foreach(isa ref avx2 avx512 vnni avx512bf16 amx)
     set(found ${sources})
     list(FILTER found INCLUDE REGEX "_${isa}\\.cpp$")
     set_source_files_properties(${found} PROPERTIES COMPILE_OPTIONS "${STAIR_ISA_${isa}}")
@@ -47,7 +48,8 @@ function(stair_library folder)
 endfunction()
 
 file(GLOB kernel_files CONFIGURE_DEPENDS
-  kernels/*/*_ref.cpp kernels/*/*_avx2.cpp kernels/*/*_avx512.cpp kernels/*/*_vnni.cpp kernels/*/*_amx.cpp)
+  kernels/*/*_ref.cpp kernels/*/*_avx2.cpp kernels/*/*_avx512.cpp kernels/*/*_vnni.cpp
+  kernels/*/*_avx512bf16.cpp kernels/*/*_amx.cpp)
 stair_table(kernel_files STAIR_KERNEL_FILE ${kernel_files})
 file(GLOB op_files CONFIGURE_DEPENDS autograd/ops/*.cpp)
 stair_table(op_files STAIR_OP_FILE ${op_files})

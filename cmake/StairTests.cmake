@@ -19,7 +19,7 @@ function(stair_tests folder)
   if(STAIR_SANITIZE)
     target_compile_options(${folder}_test PRIVATE -O0)  # compiles in half the time
   endif()
-  foreach(isa avx2 avx512 vnni)
+  foreach(isa avx2 avx512 vnni avx512bf16)
     set(found ${files})
     list(FILTER found INCLUDE REGEX "_${isa}\\.cpp$")
     set_source_files_properties(${found} PROPERTIES COMPILE_OPTIONS "${STAIR_ISA_${isa}}")

@@ -89,6 +89,10 @@ std::vector<Isa> available_isas() {
   return found;
 }
 
+bool fast_bf16_dot() {
+  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_is("amd");
+}
+
 Isa active_isa() {
   return static_cast<Isa>(active().load(std::memory_order_relaxed));
 }

@@ -21,6 +21,10 @@ Isa detected_isa();
 // All that the machine has, worst first.
 std::vector<Isa> available_isas();
 
+// Whether the processor has AVX-512 BF16 and runs its dot product faster than f32 multiply-adds:
+// AMD's at twice their rate, Intel's at half of it.
+bool fast_bf16_dot();
+
 // The best that may be used: `detected_isa()`, or what STAIR_ISA (ref, avx2, avx512, vnni, amx) or
 // `set_active_isa` say. Throws ConfigError when STAIR_ISA is no such name, DeviceError when the
 // machine lacks it.

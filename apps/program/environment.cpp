@@ -8,6 +8,7 @@
 #include <sstream>
 #include <thread>
 
+#include "autograd/grad_precision.h"
 #include "autograd/kernel_list.h"
 #include "core/cpu.h"
 #include "core/error.h"
@@ -69,6 +70,7 @@ Json environment() {
   all.set("cpu_features", features());
   all.set("isa", isa);
   all.set("threads", threads);
+  all.set("grad_precision", autograd::name(autograd::grad_precision()));
   all.set("memory_bytes", static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE));
   all.set("kernels", kernels);
   return all;

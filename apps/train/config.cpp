@@ -70,6 +70,7 @@ void add_quantization_flags(Options& options, TrainConfig& c) {
   options.integer("--float-epochs", c.float_epochs, {.min = 0, .max = kMillion},
                   {.help = "first epochs without quantization (default: 0 with --weights, else "
                            "three tenths of --epochs)"});
+  add_grad_precision_flag(options, c.grad_precision);
   options.flag("--strict", c.strict, {.help = "an operation that stays float is an error"});
 }
 
@@ -92,6 +93,16 @@ std::vector<std::string> observer_names() {
   for (const qat::ObserverDef* def : qat::observers())
     if (def->calibrates) names.emplace_back(def->name);
   return names;
+}
+
+void add_grad_precision_flag(Options& options, std::string& precision) {
+  options.choice("--grad-precision", precision, autograd::grad_precision_names(),
+                 {.help = "of gradients that meet integers: bf16x2 is as good as f32 and fast with "
+                          "AMX, bf16 is coarser (default: bf16x2 with AMX, else f32)"});
+}
+
+autograd::GradPrecision grad_precision_of(const std::string& flag) {
+  return flag.empty() ? autograd::default_grad_precision() : autograd::grad_precision_named(flag);
 }
 
 void add_data_flags(Options& options, DataConfig& c) {
@@ -236,6 +247,7 @@ void complete(TrainConfig& c, const Options& options) {
                       "calibrate first: at least one epoch of --num-observer-update-epochs");
   if (!c.lr) c.lr = c.model.weights.empty() ? 0.05 : 1e-4;
   tolerated_nonfinite(c.nonfinite);
+  c.grad_precision = autograd::name(grad_precision_of(c.grad_precision));
 }
 
 }  // namespace stair::apps

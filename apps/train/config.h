@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apps/program/options.h"
+#include "autograd/grad_precision.h"
 
 namespace stair::apps {
 
@@ -53,6 +54,7 @@ struct TrainConfig {
   std::string w_observer = "moving_average_minmax", a_observer = w_observer;
   bool first_last_8_bits = true, add_operands_8_bits = true;
   bool strict = false;
+  std::string grad_precision;  // empty: what pays on this machine
   std::optional<double> lr;
   double lr_min = 0, momentum = 0.9, weight_decay = 1e-4, label_smoothing = 0;
   std::optional<double> clip_grad_norm;
@@ -75,7 +77,11 @@ struct TrainConfig {
 
 void add_data_flags(Options& options, DataConfig& config);
 void add_model_flags(Options& options, ModelConfig& config);
+void add_grad_precision_flag(Options& options, std::string& precision);
 void add_train_flags(Options& options, TrainConfig& config);
+
+// What --grad-precision means; empty: what pays on this machine.
+autograd::GradPrecision grad_precision_of(const std::string& flag);
 
 // Fills what was not given: without a data folder and a model name the run is the built-in job
 // (resnet20 on drawn pictures of 32 pixels); float epochs and learning rate depend on whether there

@@ -42,6 +42,7 @@ Checkpoint load_named(const std::string& path) {
 Trainer::Trainer(TrainConfig config, const Options& options,
                  const std::vector<std::string>& arguments)
     : config_(std::move(config)), json_(options.json()), quiet_(options.quiet()) {
+  autograd::set_grad_precision(grad_precision_of(config_.grad_precision));
   if (config_.threads > 0) set_num_threads(config_.threads);
   open_data();
   state_.random = Random(config_.data.seed, 1).state();
@@ -148,6 +149,7 @@ Json Trainer::settings() const {
   j.set("a_observer", config_.a_observer);
   j.set("first_last_8_bits", config_.first_last_8_bits);
   j.set("add_operands_8_bits", config_.add_operands_8_bits);
+  j.set("grad_precision", config_.grad_precision);
   j.set("opt", config_.opt);
   j.set("batch_size", config_.data.batch_size);
   j.set("train_batches", config_.data.train_batches);

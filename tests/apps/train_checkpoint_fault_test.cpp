@@ -76,6 +76,11 @@ TEST_F(CheckpointFault, OtherQuantizationIsShownInTwoColumns) {
   EXPECT_EQ(file_text(run_ + "/config.toml"), before);
 }
 
+TEST_F(CheckpointFault, AnotherPrecisionOfGradientsIsNoticed) {
+  expect_ended(resume({{"--grad-precision", "bf16"}}), 4,
+               {"grad_precision: checkpoint ", " | this run \"bf16\"", "hint: "});
+}
+
 TEST_F(CheckpointFault, AFolderInUseIsNotTouched) {
   const std::vector<std::string> before = names_in(run_);
   expect_ended(train(run_), 2, {"is not empty", "hint: --resume auto", "--overwrite"});
@@ -91,7 +96,8 @@ TEST_F(CheckpointFault, WeightsAreNoCheckpoint) {
 
 TEST_F(CheckpointFault, AFailedLastSaveIsLoudAndKeepsTheOldFile) {
   const std::string old = newest_checkpoint(run_), bytes = file_text(old);
-  const Ended ended = train(run_, {{"--resume", "auto"}, {"--epochs", "3"}}, {.largest_file = 1 << 20});
+  const Ended ended =
+      train(run_, {{"--resume", "auto"}, {"--epochs", "3"}}, {.largest_file = 1 << 20});
   expect_ended(ended, 5, {"error: ", "checkpoint-00000009.stair"});
   EXPECT_EQ(newest_checkpoint(run_), old);
   EXPECT_EQ(file_text(old), bytes);

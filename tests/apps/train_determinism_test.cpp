@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "core/random.h"
 #include "tests/apps/child_program.h"
@@ -31,9 +32,10 @@ Flags with(Flags flags, const Flags& more) {
 TEST(TrainExact, ThreadsAndWorkersDoNotChangeTheResult) {
   const TemporaryFolder folder;
   for (const Flags& job : {Flags{}, Flags{{"--model", "mobilenet_v2"}, {"--width", "0.25"}},
-                           Flags{{"--quantizer", "lsq"}}}) {
-    const std::string one = folder / ("one" + std::to_string(job.size()));
-    const std::string two = folder / ("two" + std::to_string(job.size()));
+                           Flags{{"--quantizer", "lsq"}}, Flags{{"--grad-precision", "bf16"}},
+                           Flags{{"--grad-precision", "bf16x2"}}}) {
+    const std::string one = folder / "one", two = folder / "two";
+    for (const std::string& run : {one, two}) std::filesystem::remove_all(run);
     ASSERT_EQ(train(one, job).code, 0);
     ASSERT_EQ(train(two, with({{"--threads", "2"}, {"--workers", "2"}}, job)).code, 0);
     expect_same_metrics(two, one);
@@ -79,6 +81,23 @@ TEST(TrainExact, AStopChangesNothingWithLearnedStepSizesAndAdam) {
   expect_same_after_a_stop_at(
       "qat   epoch 2/2  [2/",
       {{"--quantizer", "lsq"}, {"--opt", "adamw"}, {"--lr", "0.001"}, {"--train-batches", "4"}});
+}
+
+TEST(TrainExact, AStopChangesNothingWithBf16Gradients) {
+  expect_same_after_a_stop_at("qat   epoch 2/2  [2/",
+                              {{"--grad-precision", "bf16"}, {"--train-batches", "4"}});
+}
+
+TEST(TrainExact, EachPrecisionOfGradientsIsAnotherRun) {
+  const TemporaryFolder folder;
+  std::vector<std::string> hashes;
+  for (const char* precision : {"f32", "bf16x2", "bf16"}) {
+    ASSERT_EQ(train(folder / precision, {{"--grad-precision", precision}}).code, 0);
+    hashes.push_back(metrics_of(folder / precision).back().at("state_hash").as_string());
+  }
+  EXPECT_NE(hashes[0], hashes[1]);
+  EXPECT_NE(hashes[0], hashes[2]);
+  EXPECT_NE(hashes[1], hashes[2]);
 }
 
 TEST(TrainExact, TwoHalvesAreAWhole) {

@@ -37,6 +37,7 @@ TEST(TrainStartFault, WhatIsMistypedIsNamedBeforeAnythingIsWritten) {
   expect_ended(train(run, {{"--opt", "adan"}}), 2, {"adan", "adam", "sgd"});
   expect_ended(train(run, {{"--quantizer", "lqs"}}), 2, {"lqs", "lsq", "ste"});
   expect_ended(train(run, {{"--observer", "minmx"}}), 2, {"minmx", "minmax"});
+  expect_ended(train(run, {{"--grad-precision", "fp16"}}), 2, {"fp16", "f32, bf16x2, bf16"});
   for (const char* rate : {"nan", "inf", "1e999", "-1"})
     expect_ended(train(run, {{"--lr", rate}}), 2, {"--lr", rate});
   for (const char* size : {"0", "-1", "99999999999", "1.5", "0x10"})

@@ -79,11 +79,15 @@ bool Guarded::zones_intact() const {
          std::all_of(begin + kZone + count_, begin + 2 * kZone + count_, is_nan);
 }
 
-std::string ConvCase::text() const {
+std::string describe(const ConvShape& s) {
   return str("n", s.n, " h", s.h, " w", s.w, " c", s.c, " o", s.o, " k", s.kh, "x", s.kw,
              " stride ", s.stride_h, "x", s.stride_w, " pad ", s.pad_top, ",", s.pad_left, ",",
              s.pad_bottom, ",", s.pad_right, " dilation ", s.dilation_h, "x", s.dilation_w,
              " groups ", s.groups);
+}
+
+std::string ConvCase::text() const {
+  return describe(s);
 }
 
 ConvCase conv_case(const ConvShape& s, uint64_t seed) {
@@ -92,7 +96,7 @@ ConvCase conv_case(const ConvShape& s, uint64_t seed) {
           random_floats(s.o, random), random_floats(s.rows() * s.o, random)};
 }
 
-ConvCase random_conv(uint64_t seed, ConvKind kind) {
+ConvShape random_conv_shape(uint64_t seed, ConvKind kind) {
   Random random(seed, 1);
   ConvShape s;
   const auto channels = [&] {
@@ -122,7 +126,11 @@ ConvCase random_conv(uint64_t seed, ConvKind kind) {
   const int64_t least_w = s.dilation_w * (s.kw - 1) + 1 - s.pad_left - s.pad_right;
   s.h = std::max<int64_t>({1, least_h, between(random, 1, 9)});
   s.w = std::max<int64_t>({1, least_w, between(random, 1, 14)});
-  return conv_case(s, seed);
+  return s;
+}
+
+ConvCase random_conv(uint64_t seed, ConvKind kind) {
+  return conv_case(random_conv_shape(seed, kind), seed);
 }
 
 std::string ConvOracle::compare(Guarded& got) const {

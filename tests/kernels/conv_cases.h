@@ -34,6 +34,9 @@ struct ConvCase {
 // tiled: windows of 3x3 and stride 1, which Winograd kernels take.
 enum class ConvKind { dense, grouped, depthwise, tiled };
 
+std::string describe(const ConvShape& s);
+// A small shape, the same for the same seed.
+ConvShape random_conv_shape(uint64_t seed, ConvKind kind);
 // A small convolution with uniform random numbers in [-1, 1], the same for the same seed.
 ConvCase random_conv(uint64_t seed, ConvKind kind);
 ConvCase conv_case(const ConvShape& s, uint64_t seed);

@@ -78,7 +78,7 @@ Complaints quantizer_complaints(const std::string& object, const std::vector<Sym
 }
 
 bool is_isa_object(const std::string& name) {
-  static const std::regex kIsa("_(avx2|avx512|vnni|amx)\\.cpp\\.o$");
+  static const std::regex kIsa("_(avx2|avx512|vnni|avx512bf16|amx)\\.cpp\\.o$");
   return std::regex_search(name, kIsa);
 }
 
