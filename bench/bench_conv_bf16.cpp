@@ -48,9 +48,10 @@ Times time_layer(const Layer& l, double seconds) {
   for (int i = 0; i < 3; ++i) {
     autograd::set_grad_precision(kPrecisions[i]);
     if (!l.first)
-      t.data[i] = median_ms(seconds, [&] { (void)conv_backward(s, x, w, gy, true, false, false); });
+      t.data[i] = median_ms(
+          seconds, [&] { (void)autograd::conv_backward(s, x, w, gy, true, false, false); });
     t.weights[i] =
-        median_ms(seconds, [&] { (void)conv_backward(s, x, w, gy, false, true, false); });
+        median_ms(seconds, [&] { (void)autograd::conv_backward(s, x, w, gy, false, true, false); });
   }
   return t;
 }

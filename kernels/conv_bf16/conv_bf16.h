@@ -7,9 +7,9 @@
 //
 // Indices as in kernels/conv/conv.h. Numerics: products are exact, sums are f32; against the same
 // gradient without rounding the result is within 2^-8 (one term) or 2^-16 (two terms), relative to
-// the sum of the absolute products, besides 1e-5 of the sums themselves. Bits are the same for any
-// number of threads under one instruction set on one make of processor. Terms below 2^-126 may
-// count as zero; a gradient that is not finite makes results that are not finite.
+// the sum of the absolute products, besides the error of f32 sums that conv.h allows. Bits are the
+// same for any number of threads under one instruction set on one make of processor. Terms below
+// 2^-126 may count as zero; a gradient that is not finite makes results that are not finite.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // vdpbf16ps on tiles of 12 rows x 32 columns.
+#include "kernels/conv/winograd.h"
 #include "kernels/conv_bf16/bf16_gemm.h"
 #include "kernels/conv_int8/intrinsics_avx512.h"
 
@@ -99,12 +100,16 @@ constexpr Bf16Unit kUnit{.depth = 2,
                          .store_pixels = store_pixels,
                          .store_weights = store_weights};
 
+// Twice the rate of f32 is used up by a second term, and by what Winograd saves.
+template <class Args>
+bool pays(const Args& a) {
+  return a.terms == 1 && !a.s.depthwise() && !winograd_pays(a.s);
+}
+
 constexpr ConvBf16BackwardData::Impl kBackwardData{
-    [](const ConvBf16BackwardData::Args& a) { bf16_backward_data(a, kUnit); },
-    [](const ConvBf16BackwardData::Args& a) { return !a.s.depthwise(); }};
+    [](const ConvBf16BackwardData::Args& a) { bf16_backward_data(a, kUnit); }, pays};
 constexpr ConvBf16BackwardWeights::Impl kBackwardWeights{
-    [](const ConvBf16BackwardWeights::Args& a) { bf16_backward_weights(a, kUnit); },
-    [](const ConvBf16BackwardWeights::Args& a) { return !a.s.depthwise(); }};
+    [](const ConvBf16BackwardWeights::Args& a) { bf16_backward_weights(a, kUnit); }, pays};
 
 }  // namespace
 

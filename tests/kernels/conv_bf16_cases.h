@@ -27,19 +27,22 @@ struct Bf16Case {
 Bf16Case random_bf16_case(uint64_t seed, ConvKind kind);
 Bf16Case bf16_case(const ConvShape& s, int terms, uint64_t seed);
 
-// A backward pass as a test sees it: by the kernel that the registry chooses, or by one in hand.
+// A backward pass as a test sees it.
 struct Bf16Pass {
+  const char* op;
   int64_t (*outputs)(const ConvShape&);
-  void (*run)(const Bf16Case&, float* to);
-  void (*run_with)(const void* impl, const Bf16Case&, float* to);
+  void (*run)(const void* impl, const Bf16Case&, float* to);
   // In double and without rounding the gradient; of the absolute values for bounds.
   std::vector<double> (*exact)(const Bf16Case&, bool absolute);
 };
 extern const Bf16Pass kBf16Data, kBf16Weights;
 
-// What the pass yields into a buffer that held NaN; `impl` null: by the registry.
-Guarded result(const Bf16Pass& pass, const Bf16Case& c, const void* impl = nullptr);
-// Expects `got` to keep within 1e-5 of the reference, relative to the sums of absolute products.
+// The kernels that this machine can run, each under its instruction set, the reference first. All
+// take every shape but depthwise ones, whether they are the fastest there or not.
+std::vector<Entry> kernels_of(const Bf16Pass& pass);
+// What a kernel writes into a buffer that held NaN.
+Guarded result(const Bf16Pass& pass, const Entry& kernel, const Bf16Case& c);
+// Expects `got` to keep to the reference within the contract's bound for f32 sums.
 void expect_close(const Bf16Pass& pass, const Bf16Case& c, Guarded& got, const std::string& note);
 // The root of the mean square error against double, relative to that of the values.
 double relative_error(const Bf16Pass& pass, const Bf16Case& c, Guarded& got);
