@@ -20,6 +20,7 @@ struct Settings {
   DataConfig data;
   ModelConfig model;
   int threads = 0;
+  bool pin = false;
   std::optional<double> min_top1;
 };
 
@@ -41,6 +42,7 @@ void add_flags(Options& options, Settings& s) {
                {.help = "exit 9 below this top-1", .unit = "percent"});
   options.integer("--threads", s.threads, {.min = 0, .max = 4096},
                   {.help = "of computing, 0: all cores", .environment = "STAIR_NUM_THREADS"});
+  options.flag("--pin", s.pin, {.help = "keep each computing thread on a core of its own"});
   options.example("qat_eval runs/resnet18/best.int8 --data-path imagenet",
                   "scores an int8 file on the val folder");
   options.example(
@@ -87,6 +89,7 @@ int run(const std::vector<std::string>& arguments) {
   add_flags(options, s);
   if (!options.parse(arguments)) return 0;
   if (s.threads > 0) set_num_threads(s.threads);
+  if (s.pin) pin_threads();
   complete_data(s.data, s.model, options);
   const Datasets first = open_datasets(s.data, false);
   const ScoredFile file = open_scored_file(s.file, s.model, s.data,

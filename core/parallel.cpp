@@ -1,9 +1,11 @@
 #include "core/parallel.h"
 
+#include <sched.h>
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 #include <tbb/task_group.h>
+#include <tbb/task_scheduler_observer.h>
 
 #include <atomic>
 #include <charconv>
@@ -33,6 +35,36 @@ int threads_from_environment() {
   return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
 }
 
+cpu_set_t affinity_of_caller() {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  sched_getaffinity(0, sizeof(cores), &cores);
+  return cores;
+}
+
+// Ties every thread that enters the arena to one of the cores that the process may use.
+class Pinning : public tbb::task_scheduler_observer {
+ public:
+  explicit Pinning(tbb::task_arena& arena) : task_scheduler_observer(arena) { observe(true); }
+  ~Pinning() override { observe(false); }
+  void on_scheduler_entry(bool) override {
+    const int thread = tbb::this_task_arena::current_thread_index();
+    int core = 0, left = thread % CPU_COUNT(&all());
+    while (!CPU_ISSET(core, &all()) || left-- > 0) ++core;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    sched_setaffinity(0, sizeof(one), &one);
+  }
+  void on_scheduler_exit(bool) override { sched_setaffinity(0, sizeof(all()), &all()); }
+
+  // Of the process, before any thread is tied.
+  static const cpu_set_t& all() {
+    static const cpu_set_t cores = affinity_of_caller();
+    return cores;
+  }
+};
+
 struct Pool {
   explicit Pool(int count)
       : threads(count),
@@ -41,6 +73,7 @@ struct Pool {
   int threads;
   tbb::global_control limit;
   tbb::task_arena arena;
+  std::unique_ptr<Pinning> pinning;
 };
 
 std::mutex pool_mutex;
@@ -85,9 +118,17 @@ void set_num_threads(int count) {
   if (count < 1) throw ConfigError(str("number of threads is ", count, ", expected at least 1"));
   std::lock_guard lock(pool_mutex);
   if (pool()->threads != count) {
+    const bool pinned = pool()->pinning != nullptr;
     pool().reset();
     pool() = std::make_unique<Pool>(count);
+    if (pinned) pool()->pinning = std::make_unique<Pinning>(pool()->arena);
   }
+}
+
+void pin_threads() {
+  std::lock_guard lock(pool_mutex);
+  (void)Pinning::all();
+  if (!pool()->pinning) pool()->pinning = std::make_unique<Pinning>(pool()->arena);
 }
 
 void run_tasks(int64_t tasks, void (*run)(const void*, int64_t), const void* context) {

@@ -14,6 +14,10 @@ namespace stair {
 int num_threads();
 void set_num_threads(int count);
 
+// Keeps each thread on a core of its own while it works in loops, so that the system does not move
+// it away from its caches. For a machine that does nothing else.
+void pin_threads();
+
 // Calls run(context, i) for every i in [0, tasks), in any order, on several threads.
 void run_tasks(int64_t tasks, void (*run)(const void* context, int64_t task), const void* context);
 

@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "core/arena.h"
@@ -121,6 +123,61 @@ void release_cached_memory() {
 std::shared_ptr<std::byte> allocate(size_t bytes) {
   const size_t size = block_size(bytes);
   return {cache().take(size), [size](std::byte* block) { cache().give(block, size); }};
+}
+
+namespace {
+
+constexpr size_t kMostSmall = size_t{1} << 20;
+constexpr int kSizeClasses = 15;  // 64 bytes to kMostSmall, powers of two
+
+// Scratch blocks that a thread does not use now.
+class FreeScratch {
+ public:
+  ~FreeScratch() {
+    for (const auto& blocks : free_)
+      for (std::byte* block : blocks) std::free(block);
+  }
+  std::byte* take(int size_class) {
+    auto& blocks = free_[static_cast<size_t>(size_class)];
+    if (!blocks.empty()) {
+      std::byte* block = blocks.back();
+      blocks.pop_back();
+      return block;
+    }
+    const size_t bytes = (kAlignment << size_class) + kReadSlack;
+    void* block = std::aligned_alloc(kAlignment, bytes);
+    if (block == nullptr) throw MemoryError(str("out of memory: ", bytes, " bytes of scratch"));
+    return static_cast<std::byte*>(block);
+  }
+  void give(std::byte* block, int size_class) {
+    free_[static_cast<size_t>(size_class)].push_back(block);
+  }
+
+ private:
+  std::array<std::vector<std::byte*>, kSizeClasses> free_;
+};
+
+thread_local FreeScratch free_scratch;
+
+}  // namespace
+
+Scratch::Scratch(size_t bytes) : block_(nullptr), size_class_(0) {
+  if (bytes > kMostSmall) {
+    large_ = allocate(bytes);
+    block_ = large_.get();
+    return;
+  }
+  while ((kAlignment << size_class_) < bytes) ++size_class_;
+  block_ = free_scratch.take(size_class_);
+}
+
+Scratch::Scratch(Scratch&& other) noexcept
+    : block_(std::exchange(other.block_, nullptr)),
+      size_class_(other.size_class_),
+      large_(std::move(other.large_)) {}
+
+Scratch::~Scratch() {
+  if (block_ != nullptr && large_ == nullptr) free_scratch.give(block_, size_class_);
 }
 
 }  // namespace stair

@@ -26,17 +26,24 @@ void release_cached_memory();
 // Throws MemoryError when the system has none left.
 std::shared_ptr<std::byte> allocate(size_t bytes);
 
-// A block for the duration of one function, from the same cache.
+// A block for the duration of one function. Small ones (to 1 MiB) are kept by the thread that gave
+// them back, so that a loop that runs again asks nobody for memory; MemoryStats leaves them out.
+// Throws as allocate does.
 class Scratch {
  public:
-  explicit Scratch(size_t bytes) : block_(allocate(bytes)) {}
+  explicit Scratch(size_t bytes);
+  ~Scratch();
+  Scratch(Scratch&& other) noexcept;
+  Scratch& operator=(Scratch&&) = delete;
   template <class T>
   T* as() const {
-    return reinterpret_cast<T*>(block_.get());
+    return reinterpret_cast<T*>(block_);
   }
 
  private:
-  std::shared_ptr<std::byte> block_;
+  std::byte* block_;
+  int size_class_;                    // of a small block
+  std::shared_ptr<std::byte> large_;  // or the owner of a large one
 };
 
 }  // namespace stair

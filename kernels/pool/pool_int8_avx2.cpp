@@ -56,6 +56,29 @@ template <class T>
   }
 }
 
+// The same without places: no comparison, one maximum an input.
+template <class T>
+[[gnu::always_inline]] inline void max_alone(const typename MaxPool<T>::Args& a, const Window& w,
+                                             int64_t c, int64_t count, int64_t out) {
+  const PoolShape& s = a.s;
+  constexpr bool kSigned = T(-1) < T(0);
+  const bool empty = w.y_begin >= w.y_end || w.x_begin >= w.x_end;
+  __m256i best = _mm256_set1_epi8(kSigned && !empty ? -128 : 0);
+  for (int64_t iy = w.y_begin; iy < w.y_end; ++iy) {
+    const T* source = a.x + ((w.n * s.h + iy) * s.w + w.x_begin) * s.c + c;
+    for (int64_t ix = w.x_begin; ix < w.x_end; ++ix, source += s.c) {
+      alignas(32) uint8_t bytes[kLanes] = {};
+      if (count < kLanes) __builtin_memcpy(bytes, source, static_cast<size_t>(count));
+      const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(
+          count < kLanes ? static_cast<const void*>(bytes) : static_cast<const void*>(source)));
+      best = kSigned ? _mm256_max_epi8(best, codes) : _mm256_max_epu8(best, codes);
+    }
+  }
+  alignas(32) uint8_t codes[kLanes];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(codes), best);
+  __builtin_memcpy(a.y + out, codes, static_cast<size_t>(count < kLanes ? count : kLanes));
+}
+
 [[gnu::always_inline]] inline int64_t clamped(int64_t v, int64_t high) {
   return v < 0 ? 0 : v < high ? v : high;
 }
@@ -82,7 +105,10 @@ void max_pool(const typename MaxPool<T>::Args& a) {
                      // The last vector begins earlier where the channels are no multiple of 32.
                      for (int64_t c = 0; c < s.c; c += kLanes) {
                        const int64_t at = s.c >= kLanes && c + kLanes > s.c ? s.c - kLanes : c;
-                       max_of_window<T>(a, w, at, s.c - at, out + at);
+                       if (a.index)
+                         max_of_window<T>(a, w, at, s.c - at, out + at);
+                       else
+                         max_alone<T>(a, w, at, s.c - at, out + at);
                      }
                    }
                  }

@@ -1,4 +1,7 @@
 // Running an Int8Graph on the CPU.
+//
+//   qat::Int8Session session(qat::load_int8_graph("best.int8"));
+//   Tensor logits = session.run(pictures);
 #pragma once
 
 #include <memory>
@@ -10,28 +13,36 @@ namespace stair::qat {
 struct SessionOptions {
   bool fuse_residual =
       true;  // let a convolution add the other branch itself; the integers are the same
+  size_t slice_bytes =
+      size_t{16} << 20;  // buffers of the pictures of a batch that pass at once, if possible
 };
 
 // Prepacks the weights for the active instruction set once; then runs pictures of any batch and
-// size. Buffers are planned by lifetime in one block for each input shape. Exact on every
-// instruction set and for any number of threads (numerics.md). One session serves one caller at a
-// time; sessions are independent of each other.
+// size. What a shape needs (steps, buffers planned by lifetime in one block) is kept for the last
+// few shapes. A large batch passes in slices, so that its buffers stay in the last-level cache.
+// Exact on every instruction set and for any number of threads (numerics.md). One session serves
+// one caller at a time; sessions are independent of each other and may run at the same time on
+// several threads.
 class Int8Session {
  public:
   explicit Int8Session(Int8Graph graph, const SessionOptions& options = {});
   ~Int8Session();
   Int8Session(Int8Session&&) noexcept;
 
-  // x [N,H,W,C] f32, normalised -> the last node's value, f32. Throws ShapeError, DTypeError naming
-  // what was expected.
+  // x [N,H,W,C] f32, normalised, or u8 pixels, which the graph's metadata mean_c and std_c
+  // normalise ((pixel / 255 - mean) / std) -> the last node's value, f32 [N,...]. Pixels give the
+  // bits that their f32 form gives. Throws ShapeError, DTypeError naming what was expected,
+  // ConfigError for pixels that the metadata says nothing of.
   Tensor run(const Tensor& x);
-  // The codes (with QParams) or real numbers of one node for the last input, computed without
-  // buffer reuse: for comparing layers.
+  // The same into y, which is made anew unless it is f32 of the right shape. Allocates nothing when
+  // the shape of x is one of the last few.
+  void run(const Tensor& x, Tensor& y);
+  // The codes (with QParams) or real numbers of one node for x, computed without buffer reuse: for
+  // comparing layers.
   Tensor node_value(const Tensor& x, const std::string& name);
 
   const Int8Graph& graph() const;
-  // Bytes of the planned block for the last input shape, and what the buffers would take without
-  // reuse.
+  // Bytes of the planned block of the last run, and what the buffers would take without reuse.
   size_t planned_bytes() const;
   size_t unplanned_bytes() const;
 

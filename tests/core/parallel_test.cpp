@@ -1,6 +1,7 @@
 #include "core/parallel.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
 #include <stdexcept>
@@ -117,6 +118,27 @@ TEST(Team, HelpersMayComeAtAnyTimeAndManyAtOnce) {
   }
   team.close();
   for (std::thread& helper : helpers) helper.join();
+}
+
+int cores_of_caller() {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  sched_getaffinity(0, sizeof(cores), &cores);
+  return CPU_COUNT(&cores);
+}
+
+TEST(Parallel, PinnedThreadsHaveOneCoreInsideLoopsAndAllOutside) {
+  const Threads threads(2);
+  const int all = cores_of_caller();
+  std::thread([&] {
+    pin_threads();
+    std::atomic<int> others{0};
+    for (int call = 0; call < 10; ++call) {
+      parallel_tasks(8, [&](int64_t) { others += cores_of_caller() != 1; });
+      EXPECT_EQ(cores_of_caller(), all);
+    }
+    EXPECT_EQ(others, 0);
+  }).join();
 }
 
 TEST(ParallelFault, AThreadCountBelowOneIsAnError) {

@@ -67,14 +67,14 @@ void expect_agreement_of(RunConv run, ConvCase& c, const ConvOracle& oracle) {
 }  // namespace
 
 Guarded::Guarded(int64_t count, float fill)
-    : memory_(sizeof(float) * static_cast<size_t>(count + 2 * kZone)), count_(count) {
-  std::fill(memory_.as<float>(), data() + count + kZone, kNan);
+    : memory_(allocate(sizeof(float) * static_cast<size_t>(count + 2 * kZone))), count_(count) {
+  std::fill(data() - kZone, data() + count + kZone, kNan);
   std::fill(data(), data() + count, fill);
 }
 
 bool Guarded::zones_intact() const {
   const auto is_nan = [](float v) { return std::isnan(v); };
-  const float* const begin = memory_.as<float>();
+  const auto* const begin = reinterpret_cast<const float*>(memory_.get());
   return std::all_of(begin, begin + kZone, is_nan) &&
          std::all_of(begin + kZone + count_, begin + 2 * kZone + count_, is_nan);
 }

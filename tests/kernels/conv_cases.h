@@ -1,6 +1,7 @@
 // Random convolutions for the tests of the float kernels, and the bound that their results keep.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,13 +16,13 @@ namespace stair::kernels {
 class Guarded {
  public:
   explicit Guarded(int64_t count, float fill = 0.0F);
-  float* data() { return memory_.as<float>() + kZone; }
+  float* data() { return reinterpret_cast<float*>(memory_.get()) + kZone; }
   int64_t count() const { return count_; }
   bool zones_intact() const;
 
  private:
   static constexpr int64_t kZone = 64;
-  Scratch memory_;
+  std::shared_ptr<std::byte> memory_;
   int64_t count_;
 };
 

@@ -146,6 +146,7 @@ TEST(MaxPoolInt8Exact, CodesAndPlacesAgreeOnEveryInstructionSet) {
     const auto* signed_codes = reinterpret_cast<const int8_t*>(codes.data());
     expect_exact<MaxPool<int8_t>>({s, signed_codes, nullptr, nullptr}, count, str("seed ", seed));
     std::vector<int32_t> expected;
+    Bytes codes_expected;
     for (Isa isa : available_isas()) {
       const IsaScope scope(isa);
       Bytes y(static_cast<size_t>(count));
@@ -153,6 +154,8 @@ TEST(MaxPoolInt8Exact, CodesAndPlacesAgreeOnEveryInstructionSet) {
       run<MaxPool<uint8_t>>({s, codes.data(), y.data(), index.data()});
       if (isa == Isa::ref) expected = index;
       ASSERT_EQ(index, expected) << name(isa) << " seed " << seed;
+      if (isa == Isa::ref) codes_expected = y;
+      ASSERT_EQ(y, codes_expected) << name(isa) << " seed " << seed;
     }
   }
 }

@@ -1,0 +1,237 @@
+#include "qat/int8/program.h"
+
+#include <cstring>
+
+#include "core/parallel.h"
+#include "kernels/pool/pool.h"
+#include "kernels/qelementwise/qelementwise.h"
+#include "kernels/quantize/quantize.h"
+
+namespace stair::qat {
+namespace {
+
+using List = std::vector<int64_t>;
+
+kernels::Requant requant_to(const Int8Format& f) {
+  return {1.0F / f.scale, f.zero_point, f.lo, f.hi, f.is_signed};
+}
+
+// Of the node's weights for a picture of this shape; an empty shape: the smallest picture.
+kernels::ConvShape conv_shape(const Int8Node& node, const Shape& x) {
+  const Tensor& w = node.weight;
+  if (node.attributes.get<bool>("linear"))
+    return {.n = x.rank() > 0 ? x[0] : 1, .c = w.size(1), .o = w.size(0)};
+  kernels::ConvShape s{.o = w.size(0), .kh = w.size(1), .kw = w.size(2)};
+  const List& stride = node.attributes.get<List>("stride");
+  const List& pad = node.attributes.get<List>("padding");
+  const List& dilation = node.attributes.get<List>("dilation");
+  s.stride_h = stride[0], s.stride_w = stride[1];
+  s.pad_top = pad[0], s.pad_left = pad[1], s.pad_bottom = pad[2], s.pad_right = pad[3];
+  s.dilation_h = dilation[0], s.dilation_w = dilation[1];
+  s.groups = node.attributes.get<int64_t>("groups");
+  s.c = w.size(3) * s.groups;
+  s.h = s.dilation_h * (s.kh - 1) + 1, s.w = s.dilation_w * (s.kw - 1) + 1;
+  if (x.rank() > 0) s.n = x[0], s.h = x[1], s.w = x[2];
+  return s;
+}
+
+kernels::PoolShape pool_shape(const Int8Node& node, const Shape& x) {
+  kernels::PoolShape s{.n = x[0], .h = x[1], .w = x[2], .c = x[3]};
+  const List& kernel = node.attributes.get<List>("kernel");
+  if (kernel.empty()) {
+    s.kh = s.h, s.kw = s.w;
+    return s;
+  }
+  const List& stride = node.attributes.get<List>("stride");
+  const List& pad = node.attributes.get<List>("padding");
+  s.kh = kernel[0], s.kw = kernel[1];
+  s.stride_h = stride[0], s.stride_w = stride[1];
+  s.pad_top = pad[0], s.pad_left = pad[1], s.pad_bottom = pad[2], s.pad_right = pad[3];
+  if (node.attributes.has("count_include_pad"))
+    s.count_include_pad = node.attributes.get<bool>("count_include_pad");
+  return s;
+}
+
+Int8Conv prepare_conv(const Int8Graph& graph, const Int8Node& n) {
+  const Int8Format& x = graph.nodes[static_cast<size_t>(n.inputs[0])].format;
+  const int64_t o = n.weight.size(0);
+  const float* ws = n.weight_scale.data<float>();
+  const QParams xp{{x.scale}, {x.zero_point}, -1, 0, 255};
+  const QParams wp{
+      {ws, ws + n.weight_scale.numel()}, {}, n.weight_scale.numel() == o ? 0 : -1, -128, 127};
+  Int8Conv c{autograd::conv_multiplier(xp, wp, o), {}, nullptr};
+  c.args.s = conv_shape(n, {});
+  c.args.w = n.weight.data<int8_t>();
+  c.args.x_signed = x.is_signed;
+  c.args.x_zero_point = x.zero_point;
+  c.args.output = n.format.real ? kernels::ConvOutput::real : kernels::ConvOutput::code;
+  c.args.multiplier = c.multiplier.data();
+  c.args.bias = n.bias.defined() ? n.bias.data<float>() : nullptr;
+  if (!n.format.real) c.args.requant = requant_to(n.format);
+  c.packed = std::make_unique<kernels::PackedConvInt8>(c.args);
+  return c;
+}
+
+bool reads_input(const Int8Node& n) {
+  return n.op == "quantize" && n.inputs[0] == 0;
+}
+
+void quantize(const Int8Format& f, const float* x, int64_t count, std::byte* q) {
+  kernels::run<kernels::Quantize<float>>({{1, 1, count},
+                                          x,
+                                          &f.scale,
+                                          &f.zero_point,
+                                          f.lo,
+                                          f.hi,
+                                          false,
+                                          f.is_signed ? DType::s8 : DType::u8,
+                                          q,
+                                          nullptr});
+}
+
+// q[pixel][channel] = codes[channel][x[pixel][channel]]
+void look_up(const uint8_t* codes, const uint8_t* x, int64_t pixels, int64_t channels, uint8_t* q) {
+  parallel_for(pixels, 4096, [&](int64_t begin, int64_t end) {
+    if (channels == 3) {
+      for (int64_t i = 3 * begin; i < 3 * end; i += 3) {
+        q[i] = codes[x[i]];
+        q[i + 1] = codes[256 + x[i + 1]];
+        q[i + 2] = codes[512 + x[i + 2]];
+      }
+      return;
+    }
+    for (int64_t i = begin; i < end; ++i)
+      for (int64_t c = 0; c < channels; ++c)
+        q[i * channels + c] = codes[256 * c + x[i * channels + c]];
+  });
+}
+
+}  // namespace
+
+std::vector<Int8Conv> prepare_convs(const Int8Graph& graph) {
+  std::vector<Int8Conv> convs(graph.nodes.size());
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    if (graph.nodes[i].op == "conv") convs[i] = prepare_conv(graph, graph.nodes[i]);
+  return convs;
+}
+
+std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, int64_t channels) {
+  if (!graph.metadata.has("mean_0"))
+    throw ConfigError("int8 graph: u8 pixels came, but it does not say how they are normalised",
+                      "pass f32 pictures, or set its metadata mean_0, std_0, mean_1, ...");
+  std::vector<float> values(static_cast<size_t>(256 * channels));
+  for (int64_t c = 0; c < channels; ++c) {
+    const auto mean = static_cast<float>(graph.metadata.get<double>(str("mean_", c)));
+    const auto deviation = static_cast<float>(graph.metadata.get<double>(str("std_", c)));
+    for (int64_t v = 0; v < 256; ++v)
+      values[static_cast<size_t>(256 * c + v)] =
+          (static_cast<float>(v) / 255.0F - mean) / deviation;
+  }
+  std::vector<uint8_t> codes;
+  for (const Int8Node& n : graph.nodes) {
+    if (!reads_input(n)) continue;
+    codes.resize(codes.size() + values.size());
+    quantize(n.format, values.data(), static_cast<int64_t>(values.size()),
+             reinterpret_cast<std::byte*>(codes.data() + codes.size() - values.size()));
+  }
+  return codes;
+}
+
+Int8Program::Int8Program(const Int8Graph& graph, const std::vector<Int8Conv>& convs,
+                         const Shape& input, bool fuse_residual, bool keep_all)
+    : graph_(graph),
+      convs_(convs),
+      plan_(make_plan(graph, input, fuse_residual, keep_all)),
+      block_(allocate(plan_.bytes)) {
+  for (const Int8Step& step : plan_.steps) steps_.push_back(bind(step));
+}
+
+Int8Program::Step Int8Program::bind_conv(const Int8Step& step) const {
+  const Int8Node& n = node(step.node);
+  const Int8Conv& c = convs_[static_cast<size_t>(step.node)];
+  kernels::ConvInt8::Args args = c.args;
+  args.s = conv_shape(n, shape(n.inputs[0]));
+  args.x = place(n.inputs[0]);
+  args.y = place(step.output);
+  if (step.residual >= 0) {
+    const Int8Format& other = node(step.residual).format;
+    args.residual = {place(step.residual), other.is_signed, other.scale,
+                     other.zero_point,     n.format.scale,  requant_to(node(step.output).format)};
+  }
+  return [args, packed = c.packed.get()](const Int8Input&) { packed->run(args); };
+}
+
+Int8Program::Step Int8Program::bind_quantize(const Int8Step& step) const {
+  const Int8Node& n = node(step.node);
+  const int in = n.inputs[0];
+  const int64_t count = shape(in).numel();
+  std::byte* q = place(step.node);
+  if (in != 0)
+    return [&f = n.format, x = place(in), count, q](const Int8Input&) {
+      quantize(f, reinterpret_cast<const float*>(x), count, q);
+    };
+  int64_t table = 0;
+  for (int i = 0; i < step.node; ++i) table += reads_input(node(i)) ? 1 : 0;
+  const int64_t channels = shape(0)[3];
+  return [&f = n.format, count, q, channels, table](const Int8Input& input) {
+    if (input.codes_of_pixels == nullptr)
+      quantize(f, reinterpret_cast<const float*>(input.data), count, q);
+    else
+      look_up(input.codes_of_pixels + table * 256 * channels,
+              reinterpret_cast<const uint8_t*>(input.data), count / channels, channels,
+              reinterpret_cast<uint8_t*>(q));
+  };
+}
+
+Int8Program::Step Int8Program::bind_max_pool(const Int8Step& step) const {
+  const Int8Node& n = node(step.node);
+  const kernels::PoolShape s = pool_shape(n, shape(n.inputs[0]));
+  const auto call = [&]<class T>(T) -> Step {
+    return [args = typename kernels::MaxPool<T>::Args{
+                s, reinterpret_cast<const T*>(place(n.inputs[0])),
+                reinterpret_cast<T*>(place(step.node)), nullptr}](const Int8Input&) {
+      kernels::run<kernels::MaxPool<T>>(args);
+    };
+  };
+  return n.format.is_signed ? call(int8_t{}) : call(uint8_t{});
+}
+
+Int8Program::Step Int8Program::bind_pad(const Int8Step& step) const {
+  const Int8Node& n = node(step.node);
+  const int64_t channels = shape(n.inputs[0])[3], wide = shape(step.node)[3],
+                before = n.attributes.get<int64_t>("before"),
+                pixels = shape(n.inputs[0]).numel() / channels;
+  return [=, zero_point = n.format.zero_point, from = place(n.inputs[0]),
+          to = place(step.node)](const Int8Input&) {
+    parallel_for(pixels, 4096, [&](int64_t begin, int64_t end) {
+      std::memset(to + begin * wide, zero_point, static_cast<size_t>((end - begin) * wide));
+      for (int64_t i = begin; i < end; ++i)
+        std::memcpy(to + i * wide + before, from + i * channels, static_cast<size_t>(channels));
+    });
+  };
+}
+
+Int8Program::Step Int8Program::bind(const Int8Step& step) const {
+  const Int8Node& n = node(step.node);
+  const Int8Format& f = n.format;
+  const int in = n.inputs[0];
+  const auto codes = [&](int i) -> kernels::CodeInput {
+    const Int8Format& from = node(i).format;
+    return {place(i), from.is_signed, from.scale, from.zero_point};
+  };
+  if (n.op == "conv") return bind_conv(step);
+  if (n.op == "quantize") return bind_quantize(step);
+  if (n.op == "max_pool") return bind_max_pool(step);
+  if (n.op == "pad_channels") return bind_pad(step);
+  if (n.op == "add")
+    return [args = kernels::AddInt8::Args{shape(in).numel(), codes(in), codes(n.inputs[1]),
+                                          requant_to(f), place(step.node)}](const Int8Input&) {
+      kernels::run<kernels::AddInt8>(args);
+    };
+  return [args = kernels::AvgPoolInt8::Args{pool_shape(n, shape(in)), codes(in), requant_to(f),
+                                            place(step.node)}](const Int8Input&) {
+    kernels::run<kernels::AvgPoolInt8>(args);
+  };
+}
+
+}  // namespace stair::qat

@@ -1,0 +1,67 @@
+// An Int8Plan bound to memory: kernel calls that are ready to run.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "autograd/conv_integer.h"
+#include "qat/int8/plan.h"
+
+namespace stair::qat {
+
+// What a convolution needs besides its input: factors of its epilogue and packed weights.
+struct Int8Conv {
+  std::vector<float> multiplier;
+  kernels::ConvInt8::Args args;  // without x, y, sizes of the picture and residual
+  std::unique_ptr<kernels::PackedConvInt8> packed;
+};
+
+// By node; those that are no convolution are empty. Packs for the active instruction set.
+std::vector<Int8Conv> prepare_convs(const Int8Graph& graph);
+
+// A batch: f32 real numbers, or u8 pixels with the code of every value by channel.
+struct Int8Input {
+  const std::byte* data;
+  const uint8_t* codes_of_pixels = nullptr;  // [quantize node][channel][256]; null: f32
+};
+
+class Int8Program {
+ public:
+  // The graph and its convolutions must outlive the program.
+  Int8Program(const Int8Graph& graph, const std::vector<Int8Conv>& convs, const Shape& input,
+              bool fuse_residual, bool keep_all);
+
+  // Runs every step; the last node's value is then at value(last).
+  void run(const Int8Input& input) const {
+    for (const auto& step : steps_) step(input);
+  }
+  const std::byte* value(int node) const {
+    return block_.get() + plan_.offsets[static_cast<size_t>(node)];
+  }
+  const Int8Plan& plan() const { return plan_; }
+
+ private:
+  using Step = std::function<void(const Int8Input&)>;
+  Step bind(const Int8Step& step) const;
+  Step bind_conv(const Int8Step& step) const;
+  Step bind_quantize(const Int8Step& step) const;
+  Step bind_max_pool(const Int8Step& step) const;
+  Step bind_pad(const Int8Step& step) const;
+  const Int8Node& node(int i) const { return graph_.nodes[static_cast<size_t>(i)]; }
+  const Shape& shape(int i) const { return plan_.shapes[static_cast<size_t>(i)]; }
+  std::byte* place(int i) const { return block_.get() + plan_.offsets[static_cast<size_t>(i)]; }
+
+  const Int8Graph& graph_;
+  const std::vector<Int8Conv>& convs_;
+  Int8Plan plan_;
+  std::shared_ptr<std::byte> block_;
+  std::vector<Step> steps_;
+};
+
+// Codes of u8 pixels, x = (pixel / 255 - mean) / std by channel, each step rounded to float, for
+// every quantize node that reads the input: what quantizing the f32 pictures gives. mean and std
+// are the graph's metadata mean_0, std_0, ... Throws ConfigError where they are missing.
+std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, int64_t channels);
+
+}  // namespace stair::qat
