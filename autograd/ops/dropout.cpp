@@ -68,7 +68,8 @@ Variable dropout(const Variable& x, double p, bool training) {
       tracing() ? Attributes{{"p", p}, {"training", training}} : Attributes{};
   if (!training || p == 0)
     return record(
-        "dropout", {x}, x.value(), [](const Tensor& gy) { return std::vector<Tensor>{gy}; }, attributes);
+        "dropout", {x}, x.value(), [](const Tensor& gy) { return std::vector<Tensor>{gy}; },
+        attributes);
   const Tensor xv = real_operand("dropout", "x", x);
   const Tensor mask = kept_elements(xv.numel(), p);
   const double factor = p < 1 ? 1 / (1 - p) : 0;
