@@ -90,36 +90,49 @@ TEST(Elementwise, DoubleGradientsMatchDifferenceQuotients) {
     }
 }
 
+void expect_agreement(UnaryFn fn, int64_t n, float alpha, float beta, Random& random) {
+  SCOPED_TRACE(testing::Message() << "function " << static_cast<int>(fn) << ", " << n
+                                  << " elements, alpha " << alpha << ", beta " << beta);
+  const std::vector<float> x = inputs(random, n), gy = test::random_normal(random, n);
+  const std::vector<double> xd = test::widened(x), gyd = test::widened(gy);
+  std::vector<double> yd(xd.size()), gxd(xd.size());
+  run<Unary<double>>({fn, n, xd.data(), yd.data(), alpha, beta});
+  run<UnaryBackward<double>>({fn, n, xd.data(), gyd.data(), gxd.data(), alpha, beta});
+  test::for_each_isa([&] {
+    Guarded<float> y(n), gx(n);
+    run<Unary<float>>({fn, n, x.data(), y.data(), alpha, beta});
+    test::expect_close(y.values(), yd);
+    run<UnaryBackward<float>>({fn, n, x.data(), gy.data(), gx.data(), alpha, beta});
+    for (int64_t i = 0; i < n; ++i) {
+      const auto at = static_cast<size_t>(i);
+      const double size = std::max<double>(std::abs(gxd[at]), std::abs(gy[at]));
+      ASSERT_LE(std::abs(gx[i] - gxd[at]), 1e-5 * size) << "x = " << x[at];
+    }
+    EXPECT_TRUE(y.intact() && gx.intact());
+  });
+}
+
 TEST(Elementwise, FloatFunctionsAgreeWithDouble) {
   Random random(1);
-  const float alpha = -0.375F, beta = 0.75F;
   for (UnaryFn fn : kFunctions)
-    for (int64_t n : {0, 1, 7, 15, 16, 17, 33, 100, 1003, 33001}) {
-      SCOPED_TRACE(static_cast<int>(fn));
-      const std::vector<float> x = inputs(random, n), gy = test::random_normal(random, n);
-      const std::vector<double> xd = test::widened(x), gyd = test::widened(gy);
-      std::vector<double> yd(xd.size()), gxd(xd.size());
-      run<Unary<double>>({fn, n, xd.data(), yd.data(), alpha, beta});
-      run<UnaryBackward<double>>({fn, n, xd.data(), gyd.data(), gxd.data(), alpha, beta});
-      test::for_each_isa([&] {
-        Guarded<float> y(n), gx(n);
-        run<Unary<float>>({fn, n, x.data(), y.data(), alpha, beta});
-        test::expect_close(y.values(), yd);
-        run<UnaryBackward<float>>({fn, n, x.data(), gy.data(), gx.data(), alpha, beta});
-        for (int64_t i = 0; i < n; ++i) {
-          const auto at = static_cast<size_t>(i);
-          const double size = std::max<double>(std::abs(gxd[at]), std::abs(gy[at]));
-          ASSERT_LE(std::abs(gx[i] - gxd[at]), 1e-5 * size) << "x = " << x[at];
-        }
-        EXPECT_TRUE(y.intact() && gx.intact());
-      });
-    }
+    for (int64_t n : {0, 1, 7, 15, 16, 17, 33, 100, 1003, 33001})
+      expect_agreement(fn, n, -0.375F, 0.75F, random);
+}
+
+TEST(Elementwise, FloatFunctionsAgreeWithDoubleOnRandomLengths) {
+  Random random(5);
+  for (size_t i = 0; i < 500; ++i)
+    expect_agreement(kFunctions[i % std::size(kFunctions)],
+                     1 + static_cast<int64_t>(random.below(300)), -random.uniform(),
+                     random.uniform(), random);
 }
 
 TEST(ElementwiseExact, BinaryAndAxpyAreTheRoundedOperations) {
   test::for_each_isa([] {
     Random random(2);
-    for (int64_t n : {0, 1, 5, 16, 31, 64, 1001, 70003}) {
+    std::vector<int64_t> lengths = {0, 1, 5, 16, 31, 64, 1001, 70003};
+    for (int64_t n = 2; n <= 502; ++n) lengths.push_back(n);
+    for (int64_t n : lengths) {
       const std::vector<float> a = test::random_normal(random, n),
                                b = test::random_normal(random, n);
       for (BinaryFn fn : kBinary) {

@@ -155,6 +155,18 @@ TEST(BatchNorm, FloatAgreesWithDoubleForEveryChannelCount) {
   });
 }
 
+TEST(BatchNorm, FloatAgreesWithDoubleOnRandomShapes) {
+  test::for_each_isa([] {
+    Random random(9);
+    for (uint64_t seed = 0; seed < 500; ++seed) {
+      const auto up_to = [&](uint64_t n) { return 1 + static_cast<int64_t>(random.below(n)); };
+      // A picture of one pixel gives one row.
+      const int64_t rows = seed % 20 == 0 ? 1 : up_to(50), channels = up_to(70);
+      expect_agreement({rows, channels, random.below(4) != 0, random.uniform(-2, 2), 1}, seed);
+    }
+  });
+}
+
 TEST(BatchNorm, FloatAgreesWithDoubleOnLargeShapes) {
   test::for_each_isa([] {
     for (const Case& k : {Case{20011, 3, true, 1, 1},

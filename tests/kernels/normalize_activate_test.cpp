@@ -100,7 +100,7 @@ TEST(NormalizeActivateExact, WhatIsNoNumberIsZero) {
 
 TEST(NormalizeActivate, GradientsAreThoseOfBatchNormOfTheMaskedGradient) {
   test::for_each_isa([] {
-    for (uint64_t seed = 0; seed < 200; ++seed) {
+    for (uint64_t seed = 0; seed < 500; ++seed) {
       SCOPED_TRACE(seed);
       const Drawn d(seed);
       const int64_t n = d.rows * d.channels;
@@ -129,7 +129,7 @@ TEST(NormalizeActivate, GradientsAreThoseOfBatchNormOfTheMaskedGradient) {
 
 TEST(BatchStatistics, AgreeWithThoseOfBatchNorm) {
   test::for_each_isa([] {
-    for (uint64_t seed = 0; seed < 100; ++seed) {
+    for (uint64_t seed = 0; seed < 500; ++seed) {
       SCOPED_TRACE(seed);
       const Drawn d(seed);
       const size_t channels = d.mean.size();

@@ -33,24 +33,28 @@ int64_t out_size(const PoolShape& s) {
   return s.n * s.oh() * s.ow() * s.c;
 }
 
-// Shapes of networks, and random ones with uneven windows, strides and padding.
+// Shapes of networks, and 500 random ones with uneven windows, strides and padding, some of one
+// pixel.
 std::vector<PoolShape> shapes() {
   std::vector<PoolShape> list{shape(2, 14, 14, 64, 3, 2, 1), shape(2, 7, 7, 70, 7, 1, 0),
                               shape(1, 8, 6, 5, 2, 2, 0), shape(0, 4, 4, 3, 2, 2, 0),
                               shape(3, 5, 5, 16, 3, 1, 1, false)};
   Random random(11);
-  for (int64_t c = 1; c <= 70; c += 3) {
-    PoolShape s = shape(1 + c % 3, 0, 0, c, 1, 1, 0, c % 2 == 0);
+  for (int64_t i = 0; i < 500; ++i) {
+    PoolShape s = shape(1 + i % 3, 0, 0, 1 + i % 70, 1, 1, 0, random.below(2) == 0);
     s.kh = 1 + static_cast<int64_t>(random.below(4));
     s.kw = 1 + static_cast<int64_t>(random.below(4));
-    s.h = s.kh + static_cast<int64_t>(random.below(7));
-    s.w = s.kw + static_cast<int64_t>(random.below(7));
+    s.h = i % 10 == 0 ? 1 : s.kh + static_cast<int64_t>(random.below(7));
+    s.w = i % 10 == 0 ? 1 : s.kw + static_cast<int64_t>(random.below(7));
     s.stride_h = 1 + static_cast<int64_t>(random.below(4));
     s.stride_w = 1 + static_cast<int64_t>(random.below(4));
     for (int64_t* pad : {&s.pad_top, &s.pad_bottom})
       *pad = static_cast<int64_t>(random.below(static_cast<uint64_t>(s.kh)));
     for (int64_t* pad : {&s.pad_left, &s.pad_right})
       *pad = static_cast<int64_t>(random.below(static_cast<uint64_t>(s.kw)));
+    // A window larger than the padded picture is refused before it comes here.
+    s.kh = std::min(s.kh, s.h + s.pad_top + s.pad_bottom);
+    s.kw = std::min(s.kw, s.w + s.pad_left + s.pad_right);
     list.push_back(s);
   }
   return list;

@@ -171,26 +171,38 @@ TEST(Dequantize, SubtractsInIntegersThenScales) {
   });
 }
 
+void expect_agreement(const ChannelLayout& layout, const Format& format, Random& random) {
+  SCOPED_TRACE(testing::Message() << layout.outer << " x " << layout.channels << " x "
+                                  << layout.inner << " " << format.dtype << " [" << format.qmin
+                                  << ", " << format.qmax << "]");
+  const Case k = random_case(random, layout, format, random.below(2) == 0);
+  Result expected;
+  {
+    const IsaScope scope(Isa::ref);
+    expected = round_trip(k);
+  }
+  test::for_each_isa([&] {
+    const Result got = round_trip(k);
+    ASSERT_EQ(got.codes, expected.codes);
+    ASSERT_EQ(got.inside, expected.inside);
+    ASSERT_EQ(got.back, expected.back);
+  });
+}
+
 TEST(QuantizeExact, AgreesWithTheReferenceOnEveryFormatAndLayout) {
   Random random(41);
   for (const ChannelLayout& layout : layouts())
-    for (const Format& format : kFormats) {
-      SCOPED_TRACE(testing::Message()
-                   << layout.outer << " x " << layout.channels << " x " << layout.inner << " "
-                   << format.dtype << " [" << format.qmin << ", " << format.qmax << "]");
-      const Case k = random_case(random, layout, format, random.below(2) == 0);
-      Result expected;
-      {
-        const IsaScope scope(Isa::ref);
-        expected = round_trip(k);
-      }
-      test::for_each_isa([&] {
-        const Result got = round_trip(k);
-        ASSERT_EQ(got.codes, expected.codes);
-        ASSERT_EQ(got.inside, expected.inside);
-        ASSERT_EQ(got.back, expected.back);
-      });
-    }
+    for (const Format& format : kFormats) expect_agreement(layout, format, random);
+}
+
+TEST(QuantizeExact, AgreesWithTheReferenceOnRandomLayouts) {
+  Random random(40);
+  const auto up_to = [&](uint64_t n) { return 1 + static_cast<int64_t>(random.below(n)); };
+  for (int i = 0; i < 500; ++i) {
+    const int64_t outer = up_to(8), channels = i % 3 == 0 ? 1 : up_to(70);
+    expect_agreement({outer, channels, i % 5 == 0 ? 1 : up_to(60)},
+                     kFormats[random.below(std::size(kFormats))], random);
+  }
 }
 
 TEST(QuantizeExact, EveryFloatNearATieIsRoundedAsTheReferenceDoes) {
@@ -210,7 +222,9 @@ TEST(QuantizeExact, EveryFloatNearATieIsRoundedAsTheReferenceDoes) {
 TEST(ApplyMaskExact, KeepsGradientsWhoseBitIsSet) {
   test::for_each_isa([] {
     Random random(42);
-    for (int64_t n : {0, 1, 7, 8, 9, 16, 23, 64, 65, 1001, 70001}) {
+    std::vector<int64_t> lengths = {0, 1, 7, 8, 9, 16, 23, 64, 65, 1001, 70001};
+    for (int64_t n = 2; n <= 502; ++n) lengths.push_back(n);
+    for (int64_t n : lengths) {
       std::vector<uint8_t> inside(static_cast<size_t>((n + 7) / 8));
       for (uint8_t& byte : inside) byte = static_cast<uint8_t>(random.below(256));
       std::vector<float> gy = test::random_normal(random, n);

@@ -17,6 +17,10 @@ std::vector<ChannelLayout> layouts() {
                                   {3, 5, 7},     {2, 3, 33000}, {65, 513, 1}};
   for (int64_t c = 1; c <= 70; ++c)
     list.push_back({1 + c * 13 % 29, c, c % 3 == 0 ? 1 + c % 37 : 1});
+  Random random(30);
+  const auto up_to = [&](uint64_t n) { return 1 + static_cast<int64_t>(random.below(n)); };
+  for (int i = 0; i < 500; ++i)
+    list.push_back({up_to(12), up_to(70), random.below(2) == 0 ? 1 : up_to(40)});
   return list;
 }
 
