@@ -1,5 +1,6 @@
 #include "autograd/batch_norm_passes.h"
 
+#include "autograd/recompute.h"
 #include "kernels/norm/norm.h"
 
 namespace stair::autograd {
@@ -26,14 +27,16 @@ Output with_values(Output k, const Tensor& x, const BatchMoments& moments) {
   return k;
 }
 
+// `result`: memory for the values.
 Variable run(const char* op, const Variable& x, const Variable& gamma, const Variable& beta,
-             const BatchMoments& moments, const Output& rule, Tensor result) {
+             const BatchMoments& moments, const Output& rule, const Tensor& result) {
   kernels::run<kernels::NormalizeActivate<float>>(
       {with_values(rule, x.value(), moments), result.raw()});
   return record(
-      op, {x, gamma, beta}, std::move(result),
-      [rule, moments, xv = x.value(),
+      op, {x, gamma, beta}, result,
+      [rule, moments, kept = Kept(x),
        gammav = gamma.defined() ? gamma.value() : Tensor()](const Tensor& gy) {
+        const Tensor xv = kept.get();
         Tensor gx = Tensor::empty(xv.shape(), DType::f32);
         Tensor ggamma = Tensor::empty({rule.channels}, DType::f32),
                gbeta = Tensor::empty({rule.channels}, DType::f32);
@@ -67,8 +70,17 @@ Variable batch_norm_activate(const Variable& x, const Variable& gamma, const Var
                              const BatchNormOptions& options, const ActiveRange& range) {
   const BatchMoments moments =
       batch_moments(x, gamma, beta, running_mean, running_var, options, false);
-  return run("batch_norm_activate", x, gamma, beta, moments,
-             output_of(x.shape(), range, DType::f32), Tensor::empty(x.shape(), DType::f32));
+  const Output rule = output_of(x.shape(), range, DType::f32);
+  Variable y = run("batch_norm_activate", x, gamma, beta, moments, rule,
+                   Tensor::empty(x.shape(), DType::f32));
+  if (recompute_enabled())
+    y.set_remake([rule, moments, kept = Kept(x)] {
+      const Tensor xv = kept.get(), again = Tensor::empty(xv.shape(), DType::f32);
+      kernels::run<kernels::NormalizeActivate<float>>(
+          {with_values(rule, xv, moments), again.raw()});
+      return again;
+    });
+  return y;
 }
 
 }  // namespace stair::autograd

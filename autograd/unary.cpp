@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "autograd/operands.h"
+#include "autograd/recompute.h"
 
 namespace stair::autograd {
 namespace {
@@ -28,8 +29,9 @@ Variable unary(const UnaryOp& op, const Variable& x, const Attributes& attribute
   });
   return record(
       op.name, {x}, y,
-      [op, kept = op.gradient_from_y ? y : x.value()](const Tensor& gy) -> std::vector<Tensor> {
-        const Tensor at = dequantize(kept);
+      [op, kept = op.gradient_from_y ? Kept(Variable(y))
+                                     : Kept(x)](const Tensor& gy) -> std::vector<Tensor> {
+        const Tensor at = dequantize(kept.get());
         Tensor gx = Tensor::empty(at.shape(), at.dtype());
         with_real(at.dtype(), op.name, [&]<class T>() {
           const auto [alpha, beta] = interval<T>(op);

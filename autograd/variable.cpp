@@ -3,6 +3,7 @@
 #include <atomic>
 #include <map>
 
+#include "autograd/profile.h"
 #include "kernels/elementwise/elementwise.h"
 
 namespace stair::autograd {
@@ -27,24 +28,32 @@ void accumulate(Tensor& sum, const Tensor& g) {
     kernels::run<kernels::Axpy<float>>({sum.numel(), 1.0F, g.data<float>(), sum.data<float>()});
 }
 
+void count_bytes(const std::vector<Variable>& inputs, const Tensor& y) {
+  size_t bytes = y.bytes();
+  for (const Variable& input : inputs)
+    if (input.defined() && input.value().defined()) bytes += input.value().bytes();
+  Profile::count_bytes(bytes);
+}
+
 }  // namespace
 
 Variable::Variable(Tensor value, bool requires_grad) : impl_(std::make_shared<Impl>()) {
   impl_->value = std::move(value);
-  impl_->requires_grad = requires_grad;
+  impl_->node = std::make_shared<GradNode>();
+  impl_->node->requires_grad = requires_grad;
 }
 
 Record::~Record() {
   // Inputs still to be let go by the outermost of the destructors that are running.
-  thread_local std::vector<Variable>* pending = nullptr;
+  thread_local std::vector<std::shared_ptr<GradNode>>* pending = nullptr;
   if (pending != nullptr) {
-    for (Variable& input : inputs) pending->push_back(std::move(input));
+    for (std::shared_ptr<GradNode>& input : inputs) pending->push_back(std::move(input));
     return;
   }
-  std::vector<Variable> list = std::move(inputs);
+  std::vector<std::shared_ptr<GradNode>> list = std::move(inputs);
   pending = &list;
   while (!list.empty()) {
-    const Variable last = std::move(list.back());
+    const std::shared_ptr<GradNode> last = std::move(list.back());
     list.pop_back();
   }
   pending = nullptr;
@@ -55,19 +64,23 @@ Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward
   static std::atomic<uint64_t> next_sequence{0};
   Variable result(std::move(y));
   if (active_tracer != nullptr) active_tracer->operation(op, inputs, attributes, result);
+  if (Profile::layer() >= 0) count_bytes(inputs, result.value());
   bool wanted = false;
   for (const Variable& input : inputs) wanted = wanted || input.requires_grad();
   if (grad_on && wanted) {
-    result.impl_->requires_grad = true;
-    result.impl_->record =
+    std::vector<std::shared_ptr<GradNode>> nodes;
+    for (const Variable& input : inputs)
+      nodes.push_back(input.defined() ? input.impl_->node : nullptr);
+    result.impl_->node->requires_grad = true;
+    result.impl_->node->record =
         std::make_shared<Record>(op, next_sequence.fetch_add(1, std::memory_order_relaxed),
-                                 std::move(inputs), std::move(backward));
+                                 Profile::layer(), std::move(nodes), std::move(backward));
   }
   return result;
 }
 
 void Variable::backward(Tensor gy) const {
-  if (!impl_->requires_grad) throw ConfigError("backward: the variable requires no gradient");
+  if (!requires_grad()) throw ConfigError("backward: the variable requires no gradient");
   if (!gy.defined()) {
     if (impl_->value.numel() != 1)
       throw ShapeError(
@@ -77,23 +90,27 @@ void Variable::backward(Tensor gy) const {
   }
   if (gy.shape() != shape())
     throw ShapeError(str("backward: gradient ", gy, " for a variable of shape ", shape()));
+  const MemoryScope memory(MemoryKind::backward);
 
   struct Pending {
     std::shared_ptr<Record> record;
     Tensor gradient;
   };
   std::map<uint64_t, Pending, std::greater<>> pending;
-  const auto send = [&](const Variable& to, const Tensor& g) {
-    if (!to.requires_grad() || !g.defined()) return;
-    if (to.impl_->record == nullptr) {
-      accumulate(to.impl_->grad, g);
+  const auto send = [&](const std::shared_ptr<GradNode>& to, const Tensor& g) {
+    if (to == nullptr || !to->requires_grad || !g.defined()) return;
+    if (to->record == nullptr) {
+      // A copy among what lives long: left where it is, it would break up the room of the
+      // gradients that come and go.
+      const MemoryScope kept(MemoryKind::gradients);
+      accumulate(to->grad, to->grad.defined() ? g : g.clone());
     } else {
-      Pending& entry = pending[to.impl_->record->sequence];
-      entry.record = to.impl_->record;
+      Pending& entry = pending[to->record->sequence];
+      entry.record = to->record;
       accumulate(entry.gradient, g);
     }
   };
-  send(*this, gy);
+  send(impl_->node, gy);
   gy = Tensor();
   while (!pending.empty()) {
     Pending current = std::move(pending.begin()->second);
@@ -102,10 +119,11 @@ void Variable::backward(Tensor gy) const {
     if (!record.backward)
       throw ConfigError(
           str("backward: the tape of '", record.op, "' was used up by an earlier backward"));
+    const LayerScope layer(record.layer, Pass::backward);
     std::vector<Tensor> gradients = record.backward(current.gradient);
     current.gradient = Tensor();
     record.backward = nullptr;
-    const std::vector<Variable> inputs = std::move(record.inputs);
+    const std::vector<std::shared_ptr<GradNode>> inputs = std::move(record.inputs);
     for (size_t i = 0; i < inputs.size(); ++i) {
       send(inputs[i], gradients[i]);
       gradients[i] = Tensor();

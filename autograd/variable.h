@@ -1,9 +1,9 @@
 // Variables: tensors with a gradient, and the tape that their operations leave.
 //
 // Every operation makes one variable. When gradients are on and an input requires one, it also
-// leaves a record: its inputs and a function from the gradient of its result to those of its
-// inputs. `backward` walks the records from the newest to the oldest, so sums are formed in one
-// fixed order.
+// leaves a record: the nodes of its inputs and a function from the gradient of its result to those
+// of its inputs. `backward` walks the records from the newest to the oldest, so sums are formed in
+// one fixed order. A record keeps the values that its function captured and no others.
 //
 // A variable may hold integers with QParams (qat); its gradient is that of the real numbers they
 // stand for, in float.
@@ -21,6 +21,13 @@ namespace stair::autograd {
 
 struct Record;
 
+// What the tape knows of a variable: everything but its value.
+struct GradNode {
+  Tensor grad;
+  bool requires_grad = false;
+  std::shared_ptr<Record> record;  // null: a leaf
+};
+
 class Variable {
  public:
   Variable() = default;
@@ -35,18 +42,25 @@ class Variable {
   bool quantized() const { return impl_->value.quantized(); }
 
   // Whether `backward` reaches this variable. Undefined variables require no gradient.
-  bool requires_grad() const { return impl_ != nullptr && impl_->requires_grad; }
-  void set_requires_grad(bool on) { impl_->requires_grad = on; }
+  bool requires_grad() const { return impl_ != nullptr && impl_->node->requires_grad; }
+  void set_requires_grad(bool on) { impl_->node->requires_grad = on; }
   // Of leaves only: the sum of the gradients since the last zero_grad; undefined when there was
   // none.
-  const Tensor& grad() const { return impl_->grad; }
-  void set_grad(Tensor grad) { impl_->grad = std::move(grad); }
-  void zero_grad() { impl_->grad = Tensor(); }
+  const Tensor& grad() const { return impl_->node->grad; }
+  void set_grad(Tensor grad) { impl_->node->grad = std::move(grad); }
+  void zero_grad() { impl_->node->grad = Tensor(); }
 
   // Adds the gradients of this variable to those of all leaves it was made from. `gy` has this
   // variable's shape; without it the variable must have one element, whose gradient is 1. The tape
   // is used up.
   void backward(Tensor gy = Tensor()) const;
+  // A way to make the value anew, with the same bits, from what is kept anyway; null: none is
+  // known. See autograd/recompute.h.
+  using Remake = std::shared_ptr<const std::function<Tensor()>>;
+  const Remake& remake() const { return impl_->remake; }
+  void set_remake(std::function<Tensor()> remake) {
+    impl_->remake = std::make_shared<const std::function<Tensor()>>(std::move(remake));
+  }
   // The same value without a tape.
   Variable detach() const { return Variable(impl_->value); }
   // Tells variables apart.
@@ -56,9 +70,9 @@ class Variable {
   friend Variable record(const char*, std::vector<Variable>, Tensor,
                          std::function<std::vector<Tensor>(const Tensor&)>, const Attributes&);
   struct Impl {
-    Tensor value, grad;
-    bool requires_grad = false;
-    std::shared_ptr<Record> record;  // null: a leaf
+    Tensor value;
+    std::shared_ptr<GradNode> node;
+    Remake remake;
   };
   std::shared_ptr<Impl> impl_;
 };
@@ -70,7 +84,8 @@ using Backward = std::function<std::vector<Tensor>(const Tensor& gy)>;
 struct Record {
   const char* op;
   uint64_t sequence;
-  std::vector<Variable> inputs;
+  int layer;  // of the profile that was on, see autograd/profile.h
+  std::vector<std::shared_ptr<GradNode>> inputs;  // null where absent
   Backward backward;
   // Frees the records that only this one holds in a loop, so that no depth of a tape uses up the
   // stack.

@@ -1,14 +1,14 @@
 # Image loading and the programs: everything that needs more than a compiler, oneTBB and GoogleTest.
 find_package(PkgConfig REQUIRED)
-pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
+pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg libjpeg)
 find_package(OpenCV REQUIRED COMPONENTS core imgproc imgcodecs)
 find_package(CLI11 REQUIRED)
 find_package(tomlplusplus REQUIRED)
 
 stair_library(data LINK stair_core PkgConfig::TURBOJPEG opencv_core opencv_imgproc opencv_imgcodecs)
 
-# apps/program and apps/train are the library behind the programs; each apps/*.cpp is one program.
-file(GLOB app_sources CONFIGURE_DEPENDS apps/program/*.cpp apps/train/*.cpp)
+# apps/program, apps/train and apps/bench are the library behind the programs; each apps/*.cpp is one program.
+file(GLOB app_sources CONFIGURE_DEPENDS apps/program/*.cpp apps/train/*.cpp apps/bench/*.cpp)
 add_library(stair_apps STATIC ${app_sources})
 target_link_libraries(stair_apps PUBLIC stair_qat stair_data CLI11::CLI11 tomlplusplus::tomlplusplus)
 string(STRIP "${CMAKE_BUILD_TYPE} ${STAIR_SANITIZE}" build_name)

@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr size_t kLarge = size_t{64} << 10;  // bytes of a block from the arena at least
-constexpr size_t kAddresses = 2;             // of the arena, times the memory of the machine
+constexpr size_t kAddresses = 2;             // of an arena, times the memory of the machine
 
 // Small blocks come in powers of two with four steps between, so that at most a fifth is unused.
 size_t block_size(size_t bytes) {
@@ -28,39 +28,50 @@ size_t block_size(size_t bytes) {
   return std::max<size_t>(kAlignment, (bytes + step - 1) / step * step);
 }
 
-// Small blocks are kept by size, large ones are cut from an arena.
+// What lives from the forward to the backward or longer, what comes and goes, and what several
+// threads take in any order: apart, so that the first does not break up the room of the second, and
+// the third leaves both where they are in every step.
+constexpr size_t kArenas = 3;
+size_t arena_of(MemoryKind kind) {
+  if (kind == MemoryKind::reals || kind == MemoryKind::backward) return 1;
+  return kind == MemoryKind::scratch || kind == MemoryKind::loader ? 2 : 0;
+}
+
+// Small blocks are kept by size, large ones are cut from arenas.
 class Cache {
  public:
-  std::byte* take(size_t size) {
+  std::byte* take(size_t size, MemoryKind kind) {
     std::lock_guard lock(mutex_);
-    std::byte* block = size < kLarge ? take_small(size) : take_large(size);
+    std::byte* block = size < kLarge ? take_small(size) : take_large(size, arenas_[arena_of(kind)]);
     if (block == nullptr)
       throw MemoryError(
           str("out of memory: ", size, " bytes were asked for, ", live_, " are in use"),
           "use a smaller batch");
     live_ += size;
-    peak_ = std::max(peak_, live_);
+    by_kind_[static_cast<size_t>(kind)] += size;
+    if (live_ > peak_) set_peak();
     return block;
   }
 
-  void give(std::byte* block, size_t size) {
+  void give(std::byte* block, size_t size, MemoryKind kind, size_t arena) {
     std::lock_guard lock(mutex_);
     live_ -= size;
+    by_kind_[static_cast<size_t>(kind)] -= size;
     cached_ += size;
     if (size < kLarge)
       free_[size].push_back(block);
     else
-      arena_.give(block, size + kReadSlack);
+      arenas_[arena].give(block, size + kReadSlack);
   }
 
   MemoryStats stats() {
     std::lock_guard lock(mutex_);
-    return {live_, peak_, cached_, system_calls_};
+    return {live_, peak_, peak_by_kind_, cached_, system_calls_};
   }
 
   void reset_peak() {
     std::lock_guard lock(mutex_);
-    peak_ = live_;
+    set_peak();
   }
 
   void release() {
@@ -68,11 +79,16 @@ class Cache {
     for (auto& [size, blocks] : free_)
       for (std::byte* block : blocks) std::free(block);
     free_.clear();
-    arena_.release();
+    for (Arena& arena : arenas_) arena.release();
     cached_ = 0;
   }
 
  private:
+  void set_peak() {
+    peak_ = live_;
+    peak_by_kind_ = by_kind_;
+  }
+
   std::byte* take_small(size_t size) {
     auto& free = free_[size];
     if (!free.empty()) {
@@ -85,10 +101,10 @@ class Cache {
     return static_cast<std::byte*>(std::aligned_alloc(kAlignment, size + kReadSlack));
   }
 
-  std::byte* take_large(size_t size) {
-    const size_t before = arena_.extent();
-    std::byte* block = arena_.take(size + kReadSlack);
-    if (arena_.extent() > before)
+  std::byte* take_large(size_t size, Arena& arena) {
+    const size_t before = arena.extent();
+    std::byte* block = arena.take(size + kReadSlack);
+    if (arena.extent() > before)
       ++system_calls_;
     else
       cached_ -= std::min(cached_, size);
@@ -97,15 +113,34 @@ class Cache {
 
   std::mutex mutex_;
   std::map<size_t, std::vector<std::byte*>> free_;
-  Arena arena_{kAddresses * static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) *
-               static_cast<size_t>(::sysconf(_SC_PAGESIZE))};
+  static size_t addresses() {
+    return kAddresses * static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) *
+           static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  }
+  std::array<Arena, kArenas> arenas_{Arena(addresses()), Arena(addresses()), Arena(addresses())};
   size_t live_ = 0, peak_ = 0, cached_ = 0, system_calls_ = 0;
+  BytesByKind by_kind_ = {}, peak_by_kind_ = {};
 };
 
 // Never destroyed: tensors with static lifetime may return blocks at exit.
 Cache& cache() {
   static Cache* instance = new Cache;
   return *instance;
+}
+
+// How a block goes back, and what it counts as.
+struct GiveBack {
+  size_t size;
+  MemoryKind kind;
+  size_t arena;
+  void operator()(std::byte* block) const { cache().give(block, size, kind, arena); }
+};
+
+thread_local const MemoryKind* scope_kind = nullptr;
+
+std::shared_ptr<std::byte> allocate_as(size_t bytes, MemoryKind kind) {
+  const size_t size = block_size(bytes);
+  return {cache().take(size, kind), GiveBack{size, kind, arena_of(kind)}};
 }
 
 }  // namespace
@@ -120,9 +155,24 @@ void release_cached_memory() {
   cache().release();
 }
 
-std::shared_ptr<std::byte> allocate(size_t bytes) {
-  const size_t size = block_size(bytes);
-  return {cache().take(size), [size](std::byte* block) { cache().give(block, size); }};
+std::shared_ptr<std::byte> allocate(size_t bytes, MemoryKind kind) {
+  return allocate_as(bytes, scope_kind != nullptr ? *scope_kind : kind);
+}
+
+MemoryScope::MemoryScope(MemoryKind kind) : before_(scope_kind), kind_(kind) {
+  scope_kind = &kind_;
+}
+MemoryScope::~MemoryScope() {
+  scope_kind = before_;
+}
+
+const char* name(MemoryKind kind) {
+  constexpr const char* kNames[kMemoryKinds] = {
+      "other",           "parameters",           "gradients of parameters",
+      "optimizer state", "activations, f32",     "activations, codes",
+      "masks",           "backward, on the way", "scratch",
+      "loader"};
+  return kNames[static_cast<size_t>(kind)];
 }
 
 namespace {
@@ -163,7 +213,7 @@ thread_local FreeScratch free_scratch;
 
 Scratch::Scratch(size_t bytes) : block_(nullptr), size_class_(0) {
   if (bytes > kMostSmall) {
-    large_ = allocate(bytes);
+    large_ = allocate_as(bytes, MemoryKind::scratch);
     block_ = large_.get();
     return;
   }

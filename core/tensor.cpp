@@ -1,13 +1,29 @@
 #include "core/tensor.h"
 
 namespace stair {
+namespace {
+
+MemoryKind kind_of(DType dtype) {
+  switch (dtype) {
+    case DType::u8:
+    case DType::s8:
+      return MemoryKind::codes;
+    case DType::b1:
+    case DType::s32:
+      return MemoryKind::masks;
+    default:
+      return MemoryKind::reals;
+  }
+}
+
+}  // namespace
 
 Tensor Tensor::empty(Shape shape, DType dtype) {
   Tensor t;
   t.numel_ = shape.numel();
   t.shape_ = std::move(shape);
   t.dtype_ = dtype;
-  t.storage_ = allocate(bytes_of(dtype, t.numel_));
+  t.storage_ = allocate(bytes_of(dtype, t.numel_), kind_of(dtype));
   return t;
 }
 

@@ -65,6 +65,7 @@ void Optimizer::step(double lr) {
   for (Entry& entry : entries_) {
     const Tensor& p = entry.parameter.variable.value();
     if (!entry.parameter.variable.grad().defined()) continue;
+    const MemoryScope memory(MemoryKind::optimizer);
     if (entry.slots.empty())
       for (size_t i = 0; i < slot_names().size(); ++i)
         entry.slots.push_back(Tensor::zeros(p.shape(), p.dtype()));
@@ -95,6 +96,7 @@ std::vector<NamedTensor> Optimizer::save_state() const {
 }
 
 void Optimizer::load_state(std::span<const NamedTensor> state) {
+  const MemoryScope memory(MemoryKind::optimizer);
   std::vector<Entry> loaded = entries_;
   const std::vector<std::string> names = slot_names();
   size_t used = 0;

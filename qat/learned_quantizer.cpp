@@ -5,6 +5,7 @@
 
 #include "autograd/dequantize.h"
 #include "autograd/ops/quantize.h"
+#include "autograd/recompute.h"
 
 namespace stair::qat {
 namespace {
@@ -122,7 +123,8 @@ Variable LearnedQuantizer::apply(const Variable& x, bool relu) const {
   if (rule_.learns_offset) inputs.push_back(offset_);
   return autograd::record(
       rule_.name, std::move(inputs), y,
-      [rule = rule_, xv = x.value(), q, relu, factors, slopes](const Tensor& gy) {
+      [rule = rule_, kept = autograd::Kept(x), q, relu, factors, slopes](const Tensor& gy) {
+        const Tensor xv = kept.get();
         const int64_t channels = static_cast<int64_t>(q.scale.size());
         std::vector<Tensor> gradients{Tensor::empty(xv.shape(), DType::f32),
                                       Tensor::empty({channels}, DType::f32)};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autograd/dequantize.h"
+#include "autograd/recompute.h"
 
 namespace stair::qat {
 
@@ -34,12 +35,14 @@ std::vector<RuleSums> run_rule(RuleSums (*span)(const RuleSpan&),
 
 Variable record_rule(const char* name, const Variable& x, const Tensor& y,
                      RuleSums (*span)(const RuleSpan&), const QParams& p, bool relu) {
-  return autograd::record(name, {x}, y, [xv = x.value(), span, p, relu](const Tensor& gy) {
-    Tensor gx = Tensor::empty(xv.shape(), DType::f32);
-    run_rule(span, autograd::channel_layout(xv.shape(), p.axis), xv.data<float>(), gy.data<float>(),
-             p, relu, gx.data<float>());
-    return std::vector<Tensor>{gx};
-  });
+  return autograd::record(name, {x}, y,
+                          [kept = autograd::Kept(x), span, p, relu](const Tensor& gy) {
+                            const Tensor xv = kept.get();
+                            Tensor gx = Tensor::empty(xv.shape(), DType::f32);
+                            run_rule(span, autograd::channel_layout(xv.shape(), p.axis),
+                                     xv.data<float>(), gy.data<float>(), p, relu, gx.data<float>());
+                            return std::vector<Tensor>{gx};
+                          });
 }
 
 }  // namespace stair::qat

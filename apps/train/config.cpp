@@ -199,6 +199,11 @@ void add_train_flags(Options& options, TrainConfig& c) {
   options.integer(
       "--threads", c.threads, {.min = 0, .max = 4096},
       {.help = "of computing, 0: all cores", .environment = "STAIR_NUM_THREADS", .saved = false});
+  options.flag("--recompute", c.recompute,
+               {.help = "keep less for the backward and compute it again: less memory, the same "
+                        "bits"});
+  options.flag("--memory-report", c.memory_report,
+               {.help = "show what the peak of a step's memory was for", .saved = false});
   add_quantization_flags(options, c);
   add_schedule_flags(options, c);
   options.contradiction("--resume", "--weights", "a checkpoint has its own weights");

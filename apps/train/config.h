@@ -55,6 +55,7 @@ struct TrainConfig {
   bool first_last_8_bits = true, add_operands_8_bits = true;
   bool strict = false;
   std::string grad_precision;  // empty: what pays on this machine
+  bool recompute = false, memory_report = false;
   std::optional<double> lr;
   double lr_min = 0, momentum = 0.9, weight_decay = 1e-4, label_smoothing = 0;
   std::optional<double> clip_grad_norm;

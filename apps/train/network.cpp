@@ -10,6 +10,7 @@ namespace stair::apps {
 
 std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& c, int64_t classes, int size,
                                              uint64_t seed) {
+  const MemoryScope memory(MemoryKind::parameters);
   nn::ModelOptions options;
   options.num_classes = classes;
   options.width = c.width;

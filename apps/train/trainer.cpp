@@ -193,6 +193,7 @@ void Trainer::enter_qat() {
   model_ = qat.graph;
   make_optimizer();
   state_.qat = true;
+  steps_in_form_ = 0;
   int64_t floats = 0;
   for (const qat::NodeReport& node : qat.report) floats += node.quantized ? 0 : 1;
   if (folder_)

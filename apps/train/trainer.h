@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/program/memory_report.h"
 #include "apps/program/metrics_log.h"
 #include "apps/program/progress.h"
 #include "apps/program/run_folder.h"
@@ -53,6 +54,7 @@ class Trainer {
 
   bool train_epoch();
   StepResult step(const data::Batch& batch);
+  void report_memory(MemoryReport& memory) const;
   void pass_over(const data::Batch& batch, double loss);
   std::string first_nonfinite(const data::Batch& batch);
 
@@ -83,7 +85,8 @@ class Trainer {
   std::unique_ptr<RunFolder> folder_;
   std::unique_ptr<MetricsLog> metrics_;
   int failed_saves_ = 0;
-  double epoch_seconds_ = 0;  // of training, in this process
+  int64_t steps_in_form_ = 0;  // float or QAT, in this process
+  double epoch_seconds_ = 0;   // of training, in this process
   int64_t epoch_images_ = 0;
   Json last_record_;
 };

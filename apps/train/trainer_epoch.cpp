@@ -8,6 +8,7 @@
 #include "apps/program/signals.h"
 #include "apps/train/trainer.h"
 #include "autograd/ops/cross_entropy.h"
+#include "autograd/recompute.h"
 #include "core/file.h"
 #include "nn/finite.h"
 #include "nn/gradients.h"
@@ -51,6 +52,7 @@ class BufferSnapshot {
 Trainer::StepResult Trainer::step(const data::Batch& batch) {
   autograd::CrossEntropyOptions options;
   options.label_smoothing = config_.label_smoothing;
+  const autograd::Recompute recompute(config_.recompute);
   const autograd::Variable logits = (*model_)(autograd::Variable(batch.images));
   const autograd::Variable loss = autograd::cross_entropy(logits, batch.labels, options);
   const double value = loss.value().item<float>();
@@ -102,6 +104,11 @@ void Trainer::pass_over(const data::Batch& batch, double loss) {
                       "lower --lr, or pass over such steps with --nonfinite skip:N");
 }
 
+void Trainer::report_memory(MemoryReport& memory) const {
+  end_memory_report(memory);
+  say(str("memory of a ", qat_epoch() >= 0 ? "QAT" : "float", " step\n", to_string(memory)));
+}
+
 bool Trainer::train_epoch() {
   const int64_t batches = train_->batches();
   model_->train();
@@ -116,6 +123,9 @@ bool Trainer::train_epoch() {
   const bool may_skip = tolerated_nonfinite(config_.nonfinite) > 0;
   const auto start = std::chrono::steady_clock::now();
   while (state_.batch < batches) {
+    // Memory is settled after two steps.
+    const bool watched = config_.memory_report && steps_in_form_++ == 2;
+    MemoryReport memory = watched ? begin_memory_report() : MemoryReport();
     const auto batch = train_->next();
     if (!batch) break;
     const std::optional<BufferSnapshot> before =
@@ -131,6 +141,7 @@ bool Trainer::train_epoch() {
       if (may_skip) before->restore();
       pass_over(*batch, result.loss);
     }
+    if (watched) report_memory(memory);
     ++state_.batch;
     ++state_.step;
     epoch_images_ += batch->images.size(0);

@@ -5,6 +5,7 @@
 #include "autograd/batch_norm_passes.h"
 #include "autograd/op.h"
 #include "autograd/operands.h"
+#include "autograd/recompute.h"
 #include "kernels/norm/norm.h"
 
 namespace stair::autograd {
@@ -74,18 +75,21 @@ struct Statistics {
 };
 
 template <class T>
-Tensor forward(const Inputs& in, const BatchNormOptions& p, Statistics& s) {
-  const int64_t channels = in.x.size(-1), rows = channels == 0 ? 0 : in.x.numel() / channels;
-  Tensor y = Tensor::empty(in.x.shape(), in.x.dtype());
+Tensor forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormOptions& p,
+               const Statistics& s) {
+  const int64_t channels = x.size(-1), rows = channels == 0 ? 0 : x.numel() / channels;
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
   kernels::run<kernels::BatchNormForward<T>>(
-      {rows, channels, p.training, static_cast<T>(p.eps), in.x.data<T>(), pointer<T>(in.gamma),
-       pointer<T>(in.beta), s.mean.data<T>(), s.var.data<T>(), s.invstd.data<T>(), y.data<T>()});
-  if (p.training) {
-    update<T>(in.running_mean, s.mean, p.momentum, 1);
-    update<T>(in.running_var, s.var, p.momentum,
-              static_cast<double>(rows) / static_cast<double>(rows - 1));
-  }
+      {rows, channels, p.training, static_cast<T>(p.eps), x.data<T>(), pointer<T>(gamma),
+       pointer<T>(beta), s.mean.data<T>(), s.var.data<T>(), s.invstd.data<T>(), y.data<T>()});
   return y;
+}
+
+template <class T>
+void update_running(const Inputs& in, const BatchNormOptions& p, const Statistics& s) {
+  const double rows = static_cast<double>(in.x.numel() / in.x.size(-1));
+  update<T>(in.running_mean, s.mean, p.momentum, 1);
+  update<T>(in.running_var, s.var, p.momentum, rows / (rows - 1));
 }
 
 template <class T>
@@ -122,14 +126,17 @@ Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& be
   } else if (wants_grad(x) || wants_grad(gamma)) {
     s.mean = s.mean.clone();  // the running tensor may change before the backward
   }
-  Tensor y =
-      with_real(in.x.dtype(), "batch_norm", [&]<class T>() { return forward<T>(in, options, s); });
+  Tensor y = with_real(in.x.dtype(), "batch_norm", [&]<class T>() {
+    Tensor values = forward<T>(in.x, in.gamma, in.beta, options, s);
+    if (options.training) update_running<T>(in, options, s);
+    return values;
+  });
   s.var = Tensor();
-  return record(
+  Variable result = record(
       "batch_norm", {x, gamma, beta, running_mean, running_var}, std::move(y),
-      [training = options.training, want_x = x.requires_grad(), xv = x.value(), gammav = in.gamma,
+      [training = options.training, want_x = x.requires_grad(), kept = Kept(x), gammav = in.gamma,
        s](const Tensor& gy) {
-        const Tensor xf = dequantize(xv);
+        const Tensor xf = dequantize(kept.get());
         return with_real(xf.dtype(), "batch_norm", [&]<class T>() {
           return backward<T>(training, want_x, xf, gammav, s, gy);
         });
@@ -138,6 +145,15 @@ Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& be
                              {"momentum", options.momentum},
                              {"eps", options.eps}}
                 : Attributes{});
+  if (options.training && recompute_enabled())
+    result.set_remake([options, kept = Kept(x), gammav = in.gamma, betav = in.beta, channels] {
+      const Tensor xf = dequantize(kept.get());
+      const auto empty = [&] { return Tensor::empty(channels, xf.dtype()); };
+      return with_real(xf.dtype(), "batch_norm", [&]<class T>() {
+        return forward<T>(xf, gammav, betav, options, {empty(), empty(), empty()});
+      });
+    });
+  return result;
 }
 
 BatchMoments batch_moments(const Variable& x, const Variable& gamma, const Variable& beta,

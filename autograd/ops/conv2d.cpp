@@ -3,6 +3,7 @@
 #include "autograd/conv_integer.h"
 #include "autograd/dequantize.h"
 #include "autograd/op.h"
+#include "autograd/recompute.h"
 
 namespace stair::autograd {
 namespace {
@@ -85,15 +86,22 @@ Variable apply(std::span<const Variable> in, const Attributes& a) {
 Variable conv2d(const Variable& x, const Variable& w, const Variable& b,
                 const Conv2dOptions& options) {
   const kernels::ConvShape s = check(x, w, b, options);
-  integer_operands("conv2d", x, w);
-  Tensor y = conv_forward(s, x.value(), w.value(), b.defined() ? dequantize(b.value()) : Tensor(),
-                          {s.n, s.oh(), s.ow(), s.o});
-  return record(
-      "conv2d", {x, w, b}, std::move(y),
-      [s, xv = x.value(), wv = w.value(),
-       wants = std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](
-          const Tensor& gy) { return conv_backward(s, xv, wv, gy, wants[0], wants[1], wants[2]); },
+  const bool integers = integer_operands("conv2d", x, w);
+  const auto forward = [s, xv = x.value(), wv = w.value(),
+                        bv = b.defined() ? dequantize(b.value()) : Tensor()] {
+    return conv_forward(s, xv, wv, bv, {s.n, s.oh(), s.ow(), s.o});
+  };
+  Variable y = record(
+      "conv2d", {x, w, b}, forward(),
+      [s, kept = Kept(x), wv = w.value(),
+       wants =
+           std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](const Tensor& gy) {
+        return conv_backward(s, kept.get(), wv, gy, wants[0], wants[1], wants[2]);
+      },
       tracing() ? attributes(options) : Attributes{});
+  // The integer kernels take a small part of what the two float products of the backward take.
+  if (integers && recompute_enabled()) y.set_remake(forward);
+  return y;
 }
 
 const OpDef op_conv2d{"conv2d", apply};

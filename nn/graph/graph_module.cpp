@@ -5,6 +5,7 @@
 
 #include "autograd/batch_norm_passes.h"
 #include "autograd/op.h"
+#include "autograd/profile.h"
 
 namespace stair::nn {
 namespace {
@@ -133,6 +134,7 @@ Variable GraphModule::forward(const Variable& x) {
     inputs.clear();
     for (size_t slot : step.inputs) inputs.push_back(values[slot]);
     for (size_t slot : step.finished) values[slot] = Variable();
+    const autograd::LayerScope layer(step.node->id);
     if (joins(step, inputs)) {
       const Step& next = steps_[++i];
       values[next.result] = run_joined(step, next, inputs);

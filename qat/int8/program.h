@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "autograd/conv_integer.h"
+#include "autograd/profile.h"
 #include "qat/int8/plan.h"
 
 namespace stair::qat {
@@ -34,7 +35,10 @@ class Int8Program {
 
   // Runs every step; the last node's value is then at value(last).
   void run(const Int8Input& input) const {
-    for (const auto& step : steps_) step(input);
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      const autograd::LayerScope layer(plan_.steps[i].node);
+      steps_[i](input);
+    }
   }
   const std::byte* value(int node) const {
     return block_.get() + plan_.offsets[static_cast<size_t>(node)];

@@ -40,6 +40,43 @@ TEST(BenchJob, TimesTrainingAndInference) {
   EXPECT_NE(compared.out.find("x of before"), std::string::npos) << compared.out;
 }
 
+TEST(BenchJob, LayersAndMemoryOfAStep) {
+  const Ended ended =
+      run_child("qat_bench", tiny({"--json", "--layers", "--jobs", "train_qat,infer_int8"}));
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Json report = parse_json(ended.out);
+  EXPECT_GE(report.at("peaks").as_array().size(), 3U);
+  for (const Json& peak : report.at("peaks").as_array())
+    EXPECT_GT(peak.at("value").as_double(), 0) << peak.at("name").as_string();
+  for (const Json& b : report.at("benchmarks").as_array()) {
+    const bool training = b.at("name").as_string().find("train") != std::string::npos;
+    size_t multiplying = 0, backwards = 0;
+    for (const Json& layer : b.at("layers").as_array()) {
+      EXPECT_GE(layer.at("forward_ms").as_double(), 0);
+      multiplying += layer.at("rate_of").as_string() == "operations" ? 1 : 0;
+      backwards += layer.at("backward_giga_per_second").as_double() > 0 ? 1 : 0;
+    }
+    EXPECT_EQ(multiplying, 20U);  // 19 convolutions and a linear layer
+    EXPECT_EQ(backwards, training ? 20U : 0U);
+    const Json& memory = b.at("memory");
+    int64_t sum = 0;
+    for (const auto& [kind, bytes] : memory.at("by_kind").as_object()) sum += bytes.as_int();
+    EXPECT_EQ(sum, memory.at("peak_bytes").as_int());
+    if (training) {
+      EXPECT_GE(memory.at("by_kind").at("parameters").as_int(), 4 * 270'000);
+      EXPECT_GE(memory.at("by_kind").at("optimizer state").as_int(), 4 * 270'000);
+    }
+  }
+}
+
+TEST(BenchJob, TablesArePrinted) {
+  const Ended ended = run_child("qat_bench", tiny({"--layers", "--memory-report", "--peak",
+                                                   "--recompute", "--jobs", "train_float"}));
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  for (const char* text : {"triad in memory", "img/s", "optimizer state", "outside the layers"})
+    EXPECT_NE(ended.out.find(text), std::string::npos) << text << " in\n" << ended.out;
+}
+
 TEST(BenchFault, AnUnknownJobIsNamed) {
   expect_ended(run_child("qat_bench", tiny({"--jobs", "train_flaot"})), 2,
                {"train_flaot", "train_float"});

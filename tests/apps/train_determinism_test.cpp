@@ -42,6 +42,13 @@ TEST(TrainExact, ThreadsAndWorkersDoNotChangeTheResult) {
   }
 }
 
+TEST(TrainExact, RecomputationChangesNoBit) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(train(folder / "kept").code, 0);
+  ASSERT_EQ(train(folder / "remade", {{"--recompute", ""}}).code, 0);
+  expect_same_metrics(folder / "remade", folder / "kept");
+}
+
 TEST(TrainExact, AnotherSeedIsAnotherRun) {
   const TemporaryFolder folder;
   ASSERT_EQ(train(folder / "a").code, 0);
@@ -72,9 +79,9 @@ TEST(TrainExact, AStopInsideAnEpochChangesNothing) {
 }
 
 TEST(TrainExact, AStopChangesNothingWithDropout) {
-  expect_same_after_a_stop_at("qat   epoch 2/2  [1/", {{"--model", "mobilenet_v2"},
-                                                       {"--width", "0.25"},
-                                                       {"--train-batches", "4"}});
+  expect_same_after_a_stop_at(
+      "qat   epoch 2/2  [1/",
+      {{"--model", "mobilenet_v2"}, {"--width", "0.25"}, {"--train-batches", "4"}});
 }
 
 TEST(TrainExact, AStopChangesNothingWithLearnedStepSizesAndAdam) {
@@ -127,8 +134,7 @@ void expect_same_after_kills(int kills, uint64_t seed, const Flags& job) {
   const Ended ended = train(parts, with({{"--resume", "auto"}}, job));
   ASSERT_EQ(ended.code, 0) << ended.err;
   expect_same_metrics(parts, folder / "whole");
-  for (const std::string& name : names_in(parts))
-    EXPECT_FALSE(name.ends_with(".tmp")) << name;
+  for (const std::string& name : names_in(parts)) EXPECT_FALSE(name.ends_with(".tmp")) << name;
 }
 
 TEST(TrainKillExact, AKillChangesNothing) {
@@ -137,11 +143,12 @@ TEST(TrainKillExact, AKillChangesNothing) {
 
 TEST(TrainKillSlow, ManyKillsChangeNothing) {
   expect_same_after_kills(8, 2, {{"--save-every", "1"}, {"--epochs", "6"}});
-  expect_same_after_kills(4, 3, {{"--save-every", "2"},
-                                 {"--epochs", "4"},
-                                 {"--model", "mobilenet_v2"},
-                                 {"--width", "0.25"},
-                                 {"--workers", "2"}});
+  expect_same_after_kills(4, 3,
+                          {{"--save-every", "2"},
+                           {"--epochs", "4"},
+                           {"--model", "mobilenet_v2"},
+                           {"--width", "0.25"},
+                           {"--workers", "2"}});
 }
 
 TEST(TrainKillExact, WhatAKilledSaveLeftIsRemovedWithALine) {

@@ -58,6 +58,19 @@ TEST(TrainJob, WritesOneRecordAnEpoch) {
   EXPECT_LE(records[1].at("int8_top1").as_double(), 100);
 }
 
+TEST(TrainJob, TheMemoryOfAStepIsShownOnceAForm) {
+  const TemporaryFolder folder;
+  const Ended ended = train(folder / "run", {{"--memory-report", ""}});
+  ASSERT_EQ(ended.code, 0);
+  for (const char* form : {"memory of a float step\n", "memory of a QAT step\n"}) {
+    const size_t at = ended.err.find(form);
+    ASSERT_NE(at, std::string::npos) << form << " in\n" << ended.err;
+    EXPECT_EQ(ended.err.find(form, at + 1), std::string::npos);
+    for (const char* kind : {"parameters", "gradients of parameters", "optimizer state", "loader"})
+      EXPECT_NE(ended.err.find(kind, at), std::string::npos) << kind;
+  }
+}
+
 TEST(TrainJob, AConfigurationRepeatsTheRun) {
   const TemporaryFolder folder;
   ASSERT_EQ(train(folder / "a", {{"--seed", "7"}}).code, 0);

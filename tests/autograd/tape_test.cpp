@@ -131,4 +131,14 @@ TEST(Tape, BackwardFreesWhatItHasPassed) {
   }
 }
 
+TEST(Tape, ARecordKeepsOnlyTheValuesThatItsBackwardReads) {
+  const size_t before = memory_stats().live_bytes;
+  const Variable x(Tensor::full<double>({1000}, 1), true);
+  Variable y = x;
+  for (int i = 0; i < 10; ++i) y = add(y, x);
+  EXPECT_LE(memory_stats().live_bytes, before + 2 * 8192 + 1024);  // x and the last y
+  for (int i = 0; i < 10; ++i) y = mul(y, x);
+  EXPECT_GE(memory_stats().live_bytes, before + 11 * 8000);  // a product reads its operands
+}
+
 }  // namespace stair::autograd

@@ -1,0 +1,99 @@
+#include "apps/bench/jobs.h"
+
+#include <algorithm>
+
+#include "apps/train/network.h"
+#include "autograd/ops/cross_entropy.h"
+#include "autograd/recompute.h"
+#include "core/parallel.h"
+#include "core/text.h"
+#include "nn/model.h"
+#include "nn/optimizer.h"
+#include "qat/convert.h"
+
+namespace stair::apps {
+namespace {
+
+// Calls under a profile: a mean of few is enough beside the medians of the timed calls.
+constexpr int64_t kProfiledCalls = 3;
+
+Tensor pictures(int64_t batch, int64_t size) {
+  const MemoryScope memory(MemoryKind::loader);
+  Tensor x = Tensor::empty({batch, size, size, 3}, DType::f32);
+  Random random(1, 0);
+  for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = random.normal();
+  return x;
+}
+
+JobResult measured(const JobSettings& s, const std::vector<LayerWork>& work,
+                   const std::function<void()>& call) {
+  JobResult result{timed(s.timing, call), std::nullopt};
+  result.timing.images = s.batch;
+  if (s.layers) result.layers = time_layers(work, kProfiledCalls, call);
+  return result;
+}
+
+JobResult time_training(const JobSettings& s, nn::GraphModule& model, const Tensor& x) {
+  autograd::SgdOptions sgd;
+  sgd.momentum = 0.9;
+  nn::Sgd optimizer(nn::decay_groups(model.named_parameters(), 1e-4), sgd);
+  Tensor labels = Tensor::empty({s.batch}, DType::s64);
+  for (int64_t i = 0; i < s.batch; ++i) labels.data<int64_t>()[i] = i % 10;
+  model.train();
+  return measured(s, work_of(model.graph(), s.batch), [&] {
+    const autograd::Recompute recompute(s.recompute);
+    autograd::cross_entropy(model(autograd::Variable(x)), labels, {}).backward();
+    optimizer.step(1e-3);
+    optimizer.zero_grad();
+  });
+}
+
+JobResult time_job(const JobSettings& s, const std::string& job) {
+  TrainConfig config;
+  config.model.model = s.model;
+  config.quantizer = s.quantizer;
+  const int64_t size = s.size > 0 ? s.size : nn::find_model(s.model).input_size;
+  const int64_t classes = size <= 32 ? 10 : 1000;
+  const auto graph = build_float(config.model, classes, static_cast<int>(size), 1);
+  const Tensor x = pictures(s.batch, size);
+  if (job == "train_float") return time_training(s, *graph, x);
+  if (job == "infer_float") {
+    const Network network = network_of(*graph);
+    return measured(s, work_of(graph->graph(), s.batch), [&] { (void)network(x); });
+  }
+  const auto qat = build_qat(*graph, config).graph;
+  if (job == "train_qat") return time_training(s, *qat, x);
+  {
+    const autograd::NoGrad no_grad;
+    (void)(*qat)(autograd::Variable(pictures(2, size)));  // gives every quantizer its range
+  }
+  qat::Int8Session session(qat::convert(qat->graph()));
+  return measured(s, work_of(session.graph(), x.shape()), [&] { (void)session.run(x); });
+}
+
+}  // namespace
+
+const std::vector<std::string>& job_names() {
+  static const std::vector<std::string> names = {"train_float", "train_qat", "infer_float",
+                                                 "infer_int8"};
+  return names;
+}
+
+void check_job(const std::string& job) {
+  const std::vector<std::string>& names = job_names();
+  if (std::find(names.begin(), names.end(), job) == names.end())
+    throw ConfigError(
+        str("--jobs: there is no job '", job, "'"),
+        str("did you mean '", nearest(job, names), "'? there are ", join(names, ", ")));
+}
+
+JobResult run_job(const JobSettings& s, const std::string& job) {
+  check_job(job);
+  const size_t base = resident_now();
+  JobResult result = time_job(s, job);
+  result.timing.base_rss = base;
+  result.timing.name = str(s.model, '/', job, "/batch:", s.batch, "/threads:", num_threads());
+  return result;
+}
+
+}  // namespace stair::apps
