@@ -22,6 +22,7 @@ int64_t replacement(uint64_t seed, int64_t epoch, int64_t sample, int attempt, i
 }  // namespace
 
 Batch BatchMaker::prepare(const std::vector<int64_t>& order, int64_t index) const {
+  const MemoryScope memory(MemoryKind::loader);
   Batch batch;
   batch.index = index;
   batch.first = index * options_.batch_size;
@@ -34,9 +35,9 @@ Batch BatchMaker::prepare(const std::vector<int64_t>& order, int64_t index) cons
   return batch;
 }
 
-void BatchMaker::transform(const Image& image, int64_t sample, Random& random, float* out) const {
+void BatchMaker::transform(const Part& part, int64_t sample, Random& random, float* out) const {
   try {
-    transform_.apply(image.view(), random, out);
+    transform_.apply(part.image.view(), part.crop, random, out);
   } catch (const BadSample& error) {
     throw BadSample(str("'", printable(dataset_->name(sample), kLongestPath), "': ", error.what()),
                     error.hint());
@@ -50,11 +51,12 @@ void BatchMaker::fill(Batch& batch, int64_t row, int64_t epoch,
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     loading(sample);
     try {
-      const Image image = dataset_->load(sample);
       Random random = augmentation_random(options_.seed, epoch, sample);
-      transform(image, sample, random, batch.images.data<float>() + row * side * side * 3);
+      const Part part = dataset_->load_part(
+          sample, [&](int width, int height) { return transform_.choose(width, height, random); });
+      transform(part, sample, random, batch.images.data<float>() + row * side * side * 3);
       batch.labels.data<int64_t>()[row] = dataset_->label(sample);
-      mishaps.damaged += image.damaged() ? 1 : 0;
+      mishaps.damaged += part.image.damaged() ? 1 : 0;
       return;
     } catch (const BadSample& error) {
       mishaps.bad.push_back({sample, error.what(), error.hint()});

@@ -118,6 +118,16 @@ std::vector<int64_t> labels_of(const FolderScan& scan, const std::string& list_p
 
 }  // namespace
 
+Part Dataset::load_part(int64_t index, const ChooseCrop& choose) const {
+  Image image = load(index);
+  try {
+    const Crop crop = choose(image.width(), image.height());
+    return {std::move(image), crop};
+  } catch (const BadSample& error) {
+    throw BadSample(str(quoted(name(index)), ": ", error.what()), error.hint());
+  }
+}
+
 FolderDataset::FolderDataset(const std::string& root, FolderOptions options)
     : options_(std::move(options)) {
   check_folder(root);

@@ -24,6 +24,9 @@ class Dataset {
   virtual std::string name(int64_t index) const = 0;
   // Throws BadSample when this picture cannot be used; the others may be fine.
   virtual Image load(int64_t index) const = 0;
+  // load(), but only as much as the chosen part needs where that saves time. `choose` is called
+  // once; a BadSample that it throws gets the sample's name.
+  virtual Part load_part(int64_t index, const ChooseCrop& choose) const;
   // One a class. Names may repeat (ImageNet has two cranes).
   virtual const std::vector<std::string>& class_names() const = 0;
   // Files that were found and passed over.
@@ -52,6 +55,9 @@ class FolderDataset : public Dataset {
   int64_t label(int64_t index) const override;
   std::string name(int64_t index) const override { return scan_.path(static_cast<size_t>(index)); }
   Image load(int64_t index) const override { return decode_file(name(index), options_.decode); }
+  Part load_part(int64_t index, const ChooseCrop& choose) const override {
+    return decode_file_part(name(index), choose, options_.decode);
+  }
   const std::vector<std::string>& class_names() const override { return classes_.names; }
   int64_t skipped_files() const override { return scan_.skipped; }
 

@@ -12,6 +12,7 @@
 
 #include "core/text.h"
 #include "data/jpeg.h"
+#include "data/jpeg_part.h"
 #include "data/raster.h"
 
 namespace stair::data {
@@ -61,6 +62,24 @@ std::string_view head(std::span<const uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), std::min<size_t>(bytes.size(), 32)};
 }
 
+// use(the bytes of the file), errors preceded by its name.
+template <class F>
+auto read_file(const std::string& path, const DecodeOptions& options, const F& use) {
+  // Kept between calls: reading into fresh memory would zero it each time.
+  thread_local std::vector<uint8_t> bytes;
+  try {
+    File(path).read_all(options, bytes);
+    return use(bytes);
+  } catch (const BadSample& error) {
+    throw BadSample(str("'", printable(path, kLongestPath), "': ", error.what()), error.hint());
+  }
+}
+
+Part whole(Image image, const ChooseCrop& choose) {
+  const Crop crop = choose(image.width(), image.height());
+  return {std::move(image), crop};
+}
+
 }  // namespace
 
 ImageFormat sniff(std::span<const uint8_t> bytes) {
@@ -104,15 +123,23 @@ Image decode(std::span<const uint8_t> bytes, const DecodeOptions& options) {
   throw BadSample(str("not an image (starts with \"", printable(head(bytes), 16), "\")"));
 }
 
+Part decode_part(std::span<const uint8_t> bytes, const ChooseCrop& choose,
+                 const DecodeOptions& options) {
+  if (sniff(bytes) == ImageFormat::jpeg && !options.strict)
+    return decode_jpeg_part(bytes, choose, options);
+  return whole(decode(bytes, options), choose);
+}
+
 Image decode_file(const std::string& path, const DecodeOptions& options) {
-  // Kept between calls: reading into fresh memory would zero it each time.
-  thread_local std::vector<uint8_t> bytes;
-  try {
-    File(path).read_all(options, bytes);
-    return decode(bytes, options);
-  } catch (const BadSample& error) {
-    throw BadSample(str("'", printable(path, kLongestPath), "': ", error.what()), error.hint());
-  }
+  return read_file(path, options,
+                   [&](std::span<const uint8_t> bytes) { return decode(bytes, options); });
+}
+
+Part decode_file_part(const std::string& path, const ChooseCrop& choose,
+                      const DecodeOptions& options) {
+  return read_file(path, options, [&](std::span<const uint8_t> bytes) {
+    return decode_part(bytes, choose, options);
+  });
 }
 
 }  // namespace stair::data

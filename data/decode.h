@@ -38,8 +38,17 @@ ImageFormat sniff(std::span<const uint8_t> bytes);
 // "400000000 pixels, ...".
 Image decode(std::span<const uint8_t> bytes, const DecodeOptions& options = {});
 
+// decode(), but only as much as is wanted where that saves time: the image holds at least the part
+// of the picture that lies inside `choose(width, height)`, with the same pixels. Of baseline JPEG
+// files the blocks beside that part are not transformed and the rows below it not even read, so
+// damage there goes unnoticed unless `options.strict`.
+Part decode_part(std::span<const uint8_t> bytes, const ChooseCrop& choose,
+                 const DecodeOptions& options = {});
+
 // Reads and decodes a file. Throws BadSample, with the system's error text when the file cannot be
 // read.
 Image decode_file(const std::string& path, const DecodeOptions& options = {});
+Part decode_file_part(const std::string& path, const ChooseCrop& choose,
+                      const DecodeOptions& options = {});
 
 }  // namespace stair::data

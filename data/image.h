@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 namespace stair::data {
@@ -53,6 +54,21 @@ class Image {
   int height_ = 0;
   bool damaged_ = false;
   std::unique_ptr<uint8_t[]> pixels_;
+};
+
+// A part of a picture, in whole pixels; it may reach outside, where pixels are 0.
+struct Crop {
+  int x, y, width, height;
+  bool operator==(const Crop&) const = default;
+};
+
+// Picks the part that is wanted of a picture of this size.
+using ChooseCrop = std::function<Crop(int width, int height)>;
+
+// A picture, or a piece of one: `crop` of `image` is what was wanted.
+struct Part {
+  Image image;
+  Crop crop;
 };
 
 }  // namespace stair::data

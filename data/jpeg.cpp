@@ -42,17 +42,6 @@ class Decompressor {
 // scans.
 constexpr int kFlags = TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS;
 
-// Whether an end marker follows the first scan header. Thumbnails have end markers too, but lie in
-// segments before it.
-bool has_end_marker(std::span<const uint8_t> bytes) {
-  size_t at = 2;
-  while (at + 4 <= bytes.size() && bytes[at] == 0xFF && bytes[at + 1] != 0xDA)
-    at += bytes[at + 1] == 0xFF ? 1 : size_t{2} + (size_t{bytes[at + 2]} << 8 | bytes[at + 3]);
-  for (size_t i = bytes.size(); i-- > at + 1;)
-    if (bytes[i] == 0xD9 && bytes[i - 1] == 0xFF) return true;
-  return false;
-}
-
 // Decompresses into `pixels`; returns whether damaged data was passed over.
 bool decompress(Decompressor& jpeg, std::span<const uint8_t> bytes, uint8_t* pixels, int width,
                 int height, TJPF layout) {
@@ -88,6 +77,16 @@ void cmyk_to_rgb(const std::vector<uint8_t>& cmyk, Image& image) {
 }
 
 }  // namespace
+
+// Thumbnails have end markers too, but lie in segments before the scan header.
+bool has_end_marker(std::span<const uint8_t> bytes) {
+  size_t at = 2;
+  while (at + 4 <= bytes.size() && bytes[at] == 0xFF && bytes[at + 1] != 0xDA)
+    at += bytes[at + 1] == 0xFF ? 1 : size_t{2} + (size_t{bytes[at + 2]} << 8 | bytes[at + 3]);
+  for (size_t i = bytes.size(); i-- > at + 1;)
+    if (bytes[i] == 0xD9 && bytes[i - 1] == 0xFF) return true;
+  return false;
+}
 
 Image decode_jpeg(std::span<const uint8_t> bytes, const DecodeOptions& options) {
   thread_local Decompressor jpeg;

@@ -161,22 +161,32 @@ Transform::Transform(const TransformOptions& options)
   }
 }
 
-void Transform::cut(const ImageView& image, Random& random, uint8_t* out) const {
-  if (options_.crop == CropKind::random_resized_crop) {
-    const Crop crop = options_.random_resized_crop.sample(image.width, image.height, random);
+Crop Transform::choose(int width, int height, Random& random) const {
+  if (options_.crop == CropKind::random_resized_crop)
+    return options_.random_resized_crop.sample(width, height, random);
+  if (options_.crop == CropKind::random_crop)
+    return options_.random_crop.sample(width, height, random);
+  return {0, 0, width, height};
+}
+
+void Transform::cut(const ImageView& image, const Crop& crop, uint8_t* out) const {
+  if (options_.crop == CropKind::random_resized_crop)
     resize_into(image.crop(crop.x, crop.y, crop.width, crop.height),
                 {size_, size_, 0, 0, size_, size_}, out, ptrdiff_t{3} * size_);
-  } else if (options_.crop == CropKind::random_crop) {
-    copy_crop(image, options_.random_crop.sample(image.width, image.height, random), out);
-  } else {
+  else if (options_.crop == CropKind::random_crop)
+    copy_crop(image, crop, out);
+  else
     resize_center_crop(image, options_.resize_center_crop, out);
-  }
 }
 
 void Transform::apply(const ImageView& image, Random& random, float* out) const {
+  apply(image, choose(image.width, image.height, random), random, out);
+}
+
+void Transform::apply(const ImageView& image, const Crop& crop, Random& random, float* out) const {
   thread_local std::vector<uint8_t> pixels;
   pixels.resize(size_t{3} * static_cast<size_t>(size_) * static_cast<size_t>(size_));
-  cut(image, random, pixels.data());
+  cut(image, crop, pixels.data());
   const bool flip = options_.hflip > 0 && random.uniform() < options_.hflip;
   const ptrdiff_t step = flip ? -3 : 3;
   for (int y = 0; y < size_; ++y) {

@@ -10,12 +10,6 @@
 
 namespace stair::data {
 
-// A part of a picture, in whole pixels; it may reach outside, where pixels are 0.
-struct Crop {
-  int x, y, width, height;
-  bool operator==(const Crop&) const = default;
-};
-
 // A part of random area and shape, resized to size x size. Ten tries, then the largest centre crop
 // of allowed shape.
 struct RandomResizedCrop {
@@ -71,11 +65,16 @@ class Transform {
   int size() const { return size_; }
   const TransformOptions& options() const { return options_; }
 
-  // Writes size() x size() x 3 floats (HWC). Throws BadSample when a random crop does not fit.
+  // The part of a picture that apply needs; a random crop is drawn. Throws BadSample when a random
+  // crop does not fit.
+  Crop choose(int width, int height, Random& random) const;
+  // Makes size() x size() x 3 floats (HWC) of the part `crop` of `image`, which `choose` chose.
+  void apply(const ImageView& image, const Crop& crop, Random& random, float* out) const;
+  // Both for a whole picture.
   void apply(const ImageView& image, Random& random, float* out) const;
 
  private:
-  void cut(const ImageView& image, Random& random, uint8_t* out) const;
+  void cut(const ImageView& image, const Crop& crop, uint8_t* out) const;
 
   TransformOptions options_;
   int size_;
