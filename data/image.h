@@ -6,6 +6,8 @@
 #include <functional>
 #include <memory>
 
+#include "core/storage.h"
+
 namespace stair::data {
 
 // A rectangle of 8-bit RGB pixels owned by someone else: rows of `width` pixels, `stride` bytes
@@ -28,32 +30,31 @@ struct ImageView {
 class Image {
  public:
   Image() = default;
-  // The pixels are not initialised.
+  // The pixels are not initialised. Their memory is that of tensors, which is kept for the next
+  // picture: fresh pages cost as much as resizing.
   Image(int width, int height)
-      : width_(width),
-        height_(height),
-        pixels_(std::make_unique_for_overwrite<uint8_t[]>(bytes() + kSlack)) {}
+      : width_(width), height_(height), pixels_(allocate(bytes(), MemoryKind::loader)) {}
+  Image(Image&&) = default;
+  Image& operator=(Image&&) = default;
 
   int width() const { return width_; }
   int height() const { return height_; }
   size_t bytes() const {
     return size_t{3} * static_cast<size_t>(width_) * static_cast<size_t>(height_);
   }
-  uint8_t* data() { return pixels_.get(); }
-  const uint8_t* data() const { return pixels_.get(); }
-  ImageView view() const { return {pixels_.get(), width_, height_, ptrdiff_t{3} * width_}; }
+  uint8_t* data() { return reinterpret_cast<uint8_t*>(pixels_.get()); }
+  const uint8_t* data() const { return reinterpret_cast<const uint8_t*>(pixels_.get()); }
+  ImageView view() const { return {data(), width_, height_, ptrdiff_t{3} * width_}; }
 
   // Whether the file held damaged data that the decoder passed over: some pixels are wrong.
   bool damaged() const { return damaged_; }
   void set_damaged() { damaged_ = true; }
 
  private:
-  static constexpr size_t kSlack = 64;
-
   int width_ = 0;
   int height_ = 0;
   bool damaged_ = false;
-  std::unique_ptr<uint8_t[]> pixels_;
+  std::shared_ptr<std::byte> pixels_;
 };
 
 // A part of a picture, in whole pixels; it may reach outside, where pixels are 0.
