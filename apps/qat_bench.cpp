@@ -16,7 +16,7 @@ namespace {
 struct Settings {
   JobSettings job;
   std::vector<std::string> jobs = job_names();
-  std::string compare;
+  std::string compare, grad_precision;
   bool peak = false, memory_report = false;
   int threads = 0;
 };
@@ -38,6 +38,7 @@ void add_flags(Options& options, Settings& s) {
   options.real("--min-time", s.job.timing.min_time, {.min = 0, .max = 3600},
                {.help = "more calls until they took so long", .unit = "s"});
   options.choice("--quantizer", s.job.quantizer, quantizer_names(), {.help = "of train_qat"});
+  add_grad_precision_flag(options, s.grad_precision);
   options.flag("--recompute", s.job.recompute,
                {.help = "training keeps less for the backward and computes it again"});
   options.flag("--layers", s.job.layers,
@@ -85,6 +86,7 @@ int run(const std::vector<std::string>& arguments) {
   if (!options.parse(arguments)) return 0;
   if (s.peak && !options.given("--jobs")) s.jobs.clear();
   for (const std::string& job : s.jobs) check_job(job);
+  autograd::set_grad_precision(grad_precision_of(s.grad_precision));
   if (s.threads > 0) set_num_threads(s.threads);
   Json earlier;
   if (!s.compare.empty())
