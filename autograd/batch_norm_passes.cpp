@@ -37,14 +37,21 @@ Variable run(const char* op, const Variable& x, const Variable& gamma, const Var
       [rule, moments, kept = Kept(x),
        gammav = gamma.defined() ? gamma.value() : Tensor()](const Tensor& gy) {
         const Tensor xv = kept.get();
-        Tensor gx = Tensor::empty(xv.shape(), DType::f32);
-        Tensor ggamma = Tensor::empty({rule.channels}, DType::f32),
-               gbeta = Tensor::empty({rule.channels}, DType::f32);
-        kernels::run<kernels::NormalizeActivateBackward<float>>(
+        const Tensor factors = Tensor::empty({3, rule.channels}, DType::f32),
+                     ggamma = Tensor::empty({rule.channels}, DType::f32),
+                     gbeta = Tensor::empty({rule.channels}, DType::f32);
+        kernels::run<kernels::NormalizeActivateSums<float>>(
             {with_values(rule, xv, moments), gy.data<float>(),
              gammav.defined() ? gammav.data<float>() : nullptr, moments.invstd.data<float>(),
-             gx.data<float>(), ggamma.data<float>(), gbeta.data<float>()});
-        return std::vector<Tensor>{gx, ggamma, gbeta};
+             ggamma.data<float>(), gbeta.data<float>(), factors.data<float>()});
+        const Gradient gx(xv.shape(), [rule, moments, xv, gy, factors](int64_t begin, int64_t end,
+                                                                       const Tensor& to) {
+          Output part = with_values(rule, xv.slice(begin, end), moments);
+          part.rows = to.numel() / rule.channels;
+          kernels::run<kernels::NormalizeActivateGradient<float>>(
+              {part, gy.slice(begin, end).data<float>(), factors.data<float>(), to.data<float>()});
+        });
+        return std::vector<Gradient>{gx, ggamma, gbeta};
       });
 }
 

@@ -1,5 +1,7 @@
 #include "autograd/conv_integer.h"
 
+#include <algorithm>
+
 #include "autograd/dequantize.h"
 #include "autograd/grad_precision.h"
 #include "autograd/op.h"
@@ -9,14 +11,12 @@
 namespace stair::autograd {
 namespace {
 
-Tensor backward_data_bf16(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
-                          const Tensor& gy, int terms) {
-  Tensor gx = Tensor::empty(x.shape(), DType::f32);
+void backward_data_bf16(const kernels::ConvShape& shape, const Tensor& w, const Tensor& gy,
+                        int terms, const Tensor& gx) {
   std::vector<float> scale = w.qparams().scale;
   scale.resize(static_cast<size_t>(shape.o), scale[0]);
   kernels::run<kernels::ConvBf16BackwardData>(
       {shape, terms, gy.data<float>(), w.data<int8_t>(), scale.data(), gx.data<float>()});
-  return gx;
 }
 
 Tensor backward_weights_bf16(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
@@ -37,6 +37,52 @@ int gradient_terms(const kernels::ConvShape& shape, const Tensor& x, const Tenso
   const int32_t zero_point = x.qparams().zero_point[0], low = x.dtype() == DType::s8 ? -128 : 0;
   if (zero_point < low || zero_point > low + 255) return 0;
   return grad_precision() == GradPrecision::bf16x2 ? 2 : 1;
+}
+
+// Floats of the inputs and outputs of a piece of the backward: they stay in an L3 cache between
+// the passes that write and read them.
+constexpr int64_t kPieceFloats = 2 << 20;
+
+int64_t images_of_a_piece(const kernels::ConvShape& s) {
+  return std::max<int64_t>(1, kPieceFloats / (s.oh() * s.ow() * s.o + s.h * s.w * s.c));
+}
+
+struct ConvGradients {
+  Tensor gx, gw, gb;
+};
+
+void add_to(Tensor& sum, const Tensor& g) {
+  Gradient total(std::move(sum));
+  sum = Tensor();
+  total.add(g);
+  sum = total.whole();
+}
+
+// Overwrites sum.gx where it is defined, adds to the others.
+void add_images(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w, const Tensor& gy,
+                bool want_w, bool want_b, ConvGradients& sum) {
+  const int terms = gradient_terms(shape, x, w);
+  with_real(gy.dtype(), "conv", [&]<class T>() {
+    if (sum.gx.defined() && terms > 0)
+      backward_data_bf16(shape, w, gy, terms, sum.gx);
+    else if (sum.gx.defined())
+      kernels::run<kernels::ConvBackwardData<T>>(
+          {shape, gy.data<T>(), dequantize(w).template data<T>(), sum.gx.data<T>()});
+    if (want_w && terms > 0) {
+      add_to(sum.gw, backward_weights_bf16(shape, x, w, gy, terms));
+    } else if (want_w) {
+      const Tensor gw = Tensor::empty(w.shape(), gy.dtype());
+      kernels::run<kernels::ConvBackwardWeights<T>>(
+          {shape, dequantize(x).template data<T>(), gy.data<T>(), gw.data<T>()});
+      add_to(sum.gw, gw);
+    }
+    if (want_b) {
+      const Tensor gb = Tensor::empty({shape.o}, gy.dtype());
+      kernels::run<kernels::SumChannels<T>>(
+          {{shape.rows(), shape.o, 1}, gy.data<T>(), gb.data<T>()});
+      add_to(sum.gb, gb);
+    }
+  });
 }
 
 }  // namespace
@@ -87,31 +133,29 @@ Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tens
 }
 
 std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
-                                  const Tensor& gy, bool want_x, bool want_w, bool want_b) {
-  Tensor gx, gw, gb;
-  if (const int terms = gradient_terms(shape, x, w); terms > 0) {
-    if (want_x) gx = backward_data_bf16(shape, x, w, gy, terms);
-    if (want_w) gw = backward_weights_bf16(shape, x, w, gy, terms);
-    want_x = want_w = false;
+                                  const Gradient& gy, bool want_x, bool want_w, bool want_b) {
+  const bool pieces = gy.in_pieces() && x.shape().rank() == 4;
+  const DType dtype = pieces ? DType::f32 : gy.whole().dtype();
+  ConvGradients sum{want_x ? Tensor::empty(x.shape(), dtype) : Tensor(), {}, {}};
+  if (!pieces) {
+    add_images(shape, x, w, gy, want_w, want_b, sum);
+    return {sum.gx, sum.gw, sum.gb};
   }
-  with_real(gy.dtype(), "conv", [&]<class T>() {
-    if (want_x) {
-      gx = Tensor::empty(x.shape(), gy.dtype());
-      kernels::run<kernels::ConvBackwardData<T>>(
-          {shape, gy.data<T>(), dequantize(w).template data<T>(), gx.data<T>()});
-    }
-    if (want_w) {
-      gw = Tensor::empty(w.shape(), gy.dtype());
-      kernels::run<kernels::ConvBackwardWeights<T>>(
-          {shape, dequantize(x).template data<T>(), gy.data<T>(), gw.data<T>()});
-    }
-    if (want_b) {
-      gb = Tensor::empty({shape.o}, gy.dtype());
-      kernels::run<kernels::SumChannels<T>>(
-          {{shape.rows(), shape.o, 1}, gy.data<T>(), gb.data<T>()});
-    }
-  });
-  return {gx, gw, gb};
+  const int64_t images = images_of_a_piece(shape);
+  const Tensor piece =
+      Tensor::empty({std::min(images, shape.n), shape.oh(), shape.ow(), shape.o}, DType::f32);
+  for (int64_t begin = 0; begin < shape.n; begin += images) {
+    const int64_t end = std::min(begin + images, shape.n);
+    const Tensor part = piece.slice(0, end - begin);
+    gy.rows(begin, end, part);
+    kernels::ConvShape few = shape;
+    few.n = end - begin;
+    ConvGradients next{want_x ? sum.gx.slice(begin, end) : Tensor(), std::move(sum.gw),
+                       std::move(sum.gb)};
+    add_images(few, x.slice(begin, end), w, part, want_w, want_b, next);
+    sum.gw = next.gw, sum.gb = next.gb;
+  }
+  return {sum.gx, sum.gw, sum.gb};
 }
 
 }  // namespace stair::autograd

@@ -19,8 +19,9 @@ std::vector<float> conv_multiplier(const QParams& x, const QParams& w, int64_t o
 Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
                     const Tensor& b, const Shape& y_shape);
 
-// The gradients of x (if want_x), w (if want_w) and b (if want_b); undefined where not wanted.
+// The gradients of x (if want_x), w (if want_w) and b (if want_b); undefined where not wanted. A gy
+// in pieces is taken a few images at a time, a number that depends on the shape alone.
 std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
-                                  const Tensor& gy, bool want_x, bool want_w, bool want_b);
+                                  const Gradient& gy, bool want_x, bool want_w, bool want_b);
 
 }  // namespace stair::autograd

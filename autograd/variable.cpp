@@ -12,22 +12,6 @@ namespace {
 thread_local bool grad_on = true;
 thread_local Tracer* active_tracer = nullptr;
 
-// Adds g to sum; takes it over when there is none yet. A gradient that others share is not written
-// to.
-void accumulate(Tensor& sum, const Tensor& g) {
-  if (!sum.defined()) {
-    sum = g;
-    return;
-  }
-  if (sum.shape() != g.shape() || sum.dtype() != g.dtype())
-    throw ShapeError(str("backward: gradients ", sum, " and ", g, " of one variable differ"));
-  if (!sum.unique()) sum = sum.clone();
-  if (sum.dtype() == DType::f64)
-    kernels::run<kernels::Axpy<double>>({sum.numel(), 1.0, g.data<double>(), sum.data<double>()});
-  else
-    kernels::run<kernels::Axpy<float>>({sum.numel(), 1.0F, g.data<float>(), sum.data<float>()});
-}
-
 void count_bytes(const std::vector<Variable>& inputs, const Tensor& y) {
   size_t bytes = y.bytes();
   for (const Variable& input : inputs)
@@ -94,20 +78,23 @@ void Variable::backward(Tensor gy) const {
 
   struct Pending {
     std::shared_ptr<Record> record;
-    Tensor gradient;
+    Gradient gradient;
   };
   std::map<uint64_t, Pending, std::greater<>> pending;
-  const auto send = [&](const std::shared_ptr<GradNode>& to, const Tensor& g) {
+  const auto send = [&](const std::shared_ptr<GradNode>& to, const Gradient& g) {
     if (to == nullptr || !to->requires_grad || !g.defined()) return;
     if (to->record == nullptr) {
       // A copy among what lives long: left where it is, it would break up the room of the
       // gradients that come and go.
       const MemoryScope kept(MemoryKind::gradients);
-      accumulate(to->grad, to->grad.defined() ? g : g.clone());
+      Gradient sum(to->grad);
+      to->grad = Tensor();
+      sum.add(sum.defined() ? g : Gradient(g.whole().clone()));
+      to->grad = sum.whole();
     } else {
       Pending& entry = pending[to->record->sequence];
       entry.record = to->record;
-      accumulate(entry.gradient, g);
+      entry.gradient.add(g);
     }
   };
   send(impl_->node, gy);
@@ -120,13 +107,13 @@ void Variable::backward(Tensor gy) const {
       throw ConfigError(
           str("backward: the tape of '", record.op, "' was used up by an earlier backward"));
     const LayerScope layer(record.layer, Pass::backward);
-    std::vector<Tensor> gradients = record.backward(current.gradient);
-    current.gradient = Tensor();
+    std::vector<Gradient> gradients = record.backward(current.gradient).list;
+    current.gradient = Gradient();
     record.backward = nullptr;
     const std::vector<std::shared_ptr<GradNode>> inputs = std::move(record.inputs);
     for (size_t i = 0; i < inputs.size(); ++i) {
       send(inputs[i], gradients[i]);
-      gradients[i] = Tensor();
+      gradients[i] = Gradient();
     }
   }
 }

@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "autograd/gradient.h"
 #include "core/attributes.h"
 #include "core/random.h"
 #include "core/tensor.h"
@@ -68,7 +69,7 @@ class Variable {
 
  private:
   friend Variable record(const char*, std::vector<Variable>, Tensor,
-                         std::function<std::vector<Tensor>(const Tensor&)>, const Attributes&);
+                         std::function<Gradients(const Gradient&)>, const Attributes&);
   struct Impl {
     Tensor value;
     std::shared_ptr<GradNode> node;
@@ -77,9 +78,8 @@ class Variable {
   std::shared_ptr<Impl> impl_;
 };
 
-// From the gradient of an operation's result to those of its inputs, in their order; undefined
-// where none is wanted.
-using Backward = std::function<std::vector<Tensor>(const Tensor& gy)>;
+// From the gradient of an operation's result to those of its inputs.
+using Backward = std::function<Gradients(const Gradient& gy)>;
 
 struct Record {
   const char* op;

@@ -94,8 +94,8 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& b,
   Variable y = record(
       "conv2d", {x, w, b}, forward(),
       [s, kept = Kept(x), wv = w.value(),
-       wants =
-           std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](const Tensor& gy) {
+       wants = std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](
+          const Gradient& gy) {
         return conv_backward(s, kept.get(), wv, gy, wants[0], wants[1], wants[2]);
       },
       tracing() ? attributes(options) : Attributes{});

@@ -47,11 +47,12 @@ Variable linear(const Variable& x, const Variable& w, const Variable& b) {
   y_dims.back() = s.o;
   Tensor y = conv_forward(s, x.value(), w.value(), b.defined() ? dequantize(b.value()) : Tensor(),
                           Shape(std::move(y_dims)));
-  return record(
-      "linear", {x, w, b}, std::move(y),
-      [s, xv = x.value(), wv = w.value(),
-       wants = std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](
-          const Tensor& gy) { return conv_backward(s, xv, wv, gy, wants[0], wants[1], wants[2]); });
+  return record("linear", {x, w, b}, std::move(y),
+                [s, xv = x.value(), wv = w.value(),
+                 wants = std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](
+                    const Gradient& gy) {
+                  return conv_backward(s, xv, wv, gy, wants[0], wants[1], wants[2]);
+                });
 }
 
 const OpDef op_linear{"linear", apply};

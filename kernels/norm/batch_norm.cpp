@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/parallel.h"
 #include "core/storage.h"
@@ -116,15 +117,14 @@ void statistics_of(const BatchStatistics<float>::Args& a, const BatchNormLoops& 
   }
 }
 
-// What the gradient of x is made of, from the sums in chunk 0.
+// What the gradient of x is made of, each [C].
 struct GradientFactors {
-  GradientFactors(int64_t channels, const Partials& sums, double share, const float* gamma,
-                  const float* invstds, float* ggamma, float* gbeta)
-      : block(static_cast<size_t>(std::max<int64_t>(1, 3 * channels)) * sizeof(float)),
-        scale(block.as<float>()),
-        shift(scale + channels),
-        slope(shift + channels) {
-    for (int64_t c = 0; c < channels; ++c) {
+  GradientFactors(float* memory, int64_t channels)
+      : scale(memory), shift(scale + channels), slope(shift + channels) {}
+  // From the sums in chunk 0.
+  void set(const Partials& sums, double share, const float* gamma, const float* invstds,
+           float* ggamma, float* gbeta) const {
+    for (int64_t c = 0; c < sums.width; ++c) {
       const double invstd = invstds[c], along = sums.second(0)[c] * invstd;
       const double sum = sums.first(0)[c];
       ggamma[c] = static_cast<float>(along);
@@ -134,15 +134,49 @@ struct GradientFactors {
       slope[c] = static_cast<float>(along * share * invstd);
     }
   }
-  Scratch block;
   float *scale, *shift, *slope;
 };
 
-NormalizedOutput<float> from_row(NormalizedOutput<float> k, int64_t begin, int64_t end) {
-  k.x += begin * k.channels;
-  k.rows = end - begin;
-  return k;
+// Rows of few channels, several taken as one, so that loops over the channels fill their vectors,
+// those of bytes, too.
+int64_t rows_together(int64_t channels) {
+  constexpr int64_t kVector = 64, kEnough = 256, kMost = 1024;
+  if (channels >= kEnough || channels == 0) return 1;
+  const int64_t whole = kVector / std::gcd(channels, kVector);
+  if (whole * channels > kMost) return std::max<int64_t>(1, kEnough / channels);
+  return whole * std::max<int64_t>(1, kEnough / (whole * channels));
 }
+
+// Values of the channels, repeated for the rows that are taken together.
+class Repeated {
+ public:
+  Repeated(std::initializer_list<const float*> values, int64_t channels)
+      : together(rows_together(channels)),
+        block_(static_cast<size_t>(std::max<int64_t>(1, std::ssize(values) * together * channels)) *
+               sizeof(float)),
+        width_(together * channels) {
+    float* to = block_.as<float>();
+    for (const float* from : values)
+      for (int64_t row = 0; row < together; ++row, to += channels) std::copy_n(from, channels, to);
+  }
+  const float* operator[](int64_t i) const { return block_.as<float>() + i * width_; }
+
+  // Calls f(first row, rows, channels of a row) for the rows from `begin`, taken together where
+  // they fill a whole.
+  template <class F>
+  void cut(int64_t begin, int64_t end, int64_t channels, const F& f) const {
+    const int64_t whole = (end - begin) / together;
+    if (whole > 0) f(begin, whole, width_);
+    if (const int64_t first = begin + whole * together; first < end)
+      f(first, end - first, channels);
+  }
+
+  const int64_t together;
+
+ private:
+  Scratch block_;
+  int64_t width_;
+};
 
 }  // namespace
 
@@ -179,7 +213,9 @@ void batch_norm_backward(const BatchNormBackward<float>::Args& a, const BatchNor
   if (a.rows == 0) std::fill_n(partials.first(0), 2 * channels, 0.0);
   combine_sums(partials, split);
   const double share = a.training && a.rows > 0 ? 1.0 / static_cast<double>(a.rows) : 0.0;
-  const GradientFactors f(channels, partials, share, a.gamma, a.invstd, a.ggamma, a.gbeta);
+  const Scratch block(static_cast<size_t>(std::max<int64_t>(1, 3 * channels)) * sizeof(float));
+  const GradientFactors f(block.as<float>(), channels);
+  f.set(partials, share, a.gamma, a.invstd, a.ggamma, a.gbeta);
   if (a.gx == nullptr) return;
   parallel_for(a.rows, grain_rows(channels), [&](int64_t begin, int64_t end) {
     const int64_t at = begin * channels;
@@ -193,30 +229,60 @@ void batch_statistics(const BatchStatistics<float>::Args& a, const BatchNormLoop
 }
 
 void normalize_activate(const NormalizeActivate<float>::Args& a, const BatchNormLoops& loops) {
-  const int64_t row_bytes = a.output.channels * (a.output.dtype == DType::f32 ? 4 : 1);
-  parallel_for(a.output.rows, grain_rows(a.output.channels), [&](int64_t begin, int64_t end) {
-    loops.activate(from_row(a.output, begin, end),
-                   static_cast<std::byte*>(a.result) + begin * row_bytes);
+  const NormalizedOutput<float>& k = a.output;
+  const int64_t element = k.dtype == DType::f32 ? 4 : 1;
+  const Repeated values({k.mean, k.scale, k.shift}, k.channels);
+  parallel_for(k.rows, grain_rows(k.channels), [&](int64_t first, int64_t last) {
+    values.cut(first, last, k.channels, [&](int64_t begin, int64_t rows, int64_t channels) {
+      NormalizedOutput<float> part = k;
+      part.x += begin * k.channels;
+      part.rows = rows, part.channels = channels;
+      part.mean = values[0], part.scale = values[1], part.shift = values[2];
+      loops.activate(part, static_cast<std::byte*>(a.result) + begin * k.channels * element);
+    });
   });
 }
 
-void normalize_activate_backward(const NormalizeActivateBackward<float>::Args& a,
-                                 const BatchNormLoops& loops) {
-  const int64_t rows = a.output.rows, channels = a.output.channels;
-  const Split split = split_rows(rows, channels);
-  const Partials partials(split, channels);
-  parallel_for(rows, split.rows, [&](int64_t begin, int64_t end) {
+void normalize_activate_sums(const NormalizeActivateSums<float>::Args& a,
+                             const BatchNormLoops& loops) {
+  const NormalizedOutput<float>& k = a.output;
+  const Split split = split_rows(k.rows, k.channels);
+  const Partials partials(split, k.channels);
+  parallel_for(k.rows, split.rows, [&](int64_t begin, int64_t end) {
     const int64_t chunk = begin / split.rows;
-    loops.masked_sums(from_row(a.output, begin, end), a.gy + begin * channels,
-                      partials.first(chunk), partials.second(chunk));
+    NormalizedOutput<float> part = k;
+    part.x += begin * k.channels;
+    part.rows = end - begin;
+    const float* const gy = a.gy + begin * k.channels;
+    double *const sum = partials.first(chunk), *const product = partials.second(chunk);
+    if (k.active())
+      loops.masked_sums(part, gy, sum, product);
+    else
+      loops.gradient_sums(part.x, gy, part.rows, k.channels, k.mean, sum, product);
   });
   combine_sums(partials, split);
-  const GradientFactors f(channels, partials, 1.0 / static_cast<double>(rows), a.gamma, a.invstd,
-                          a.ggamma, a.gbeta);
-  parallel_for(rows, grain_rows(channels), [&](int64_t begin, int64_t end) {
-    const int64_t at = begin * channels;
-    loops.masked_gradient(from_row(a.output, begin, end), a.gy + at, f.scale, f.shift, f.slope,
-                          a.gx + at);
+  GradientFactors(a.factors, k.channels)
+      .set(partials, 1.0 / static_cast<double>(k.rows), a.gamma, a.invstd, a.ggamma, a.gbeta);
+}
+
+void normalize_activate_gradient(const NormalizeActivateGradient<float>::Args& a,
+                                 const BatchNormLoops& loops) {
+  const NormalizedOutput<float>& k = a.output;
+  const float *const shift = a.factors + k.channels, *const slope = shift + k.channels;
+  const Repeated values({k.mean, k.scale, k.shift, a.factors, shift, slope}, k.channels);
+  parallel_for(k.rows, grain_rows(k.channels), [&](int64_t first, int64_t last) {
+    values.cut(first, last, k.channels, [&](int64_t begin, int64_t rows, int64_t channels) {
+      const int64_t at = begin * k.channels;
+      NormalizedOutput<float> part = k;
+      part.x += at;
+      part.rows = rows, part.channels = channels;
+      part.mean = values[0], part.scale = values[1], part.shift = values[2];
+      if (k.active())
+        loops.masked_gradient(part, a.gy + at, values[3], values[4], values[5], a.gx + at);
+      else
+        loops.gradient(part.x, a.gy + at, rows, channels, part.mean, values[3], values[4],
+                       values[5], a.gx + at);
+    });
   });
 }
 

@@ -35,7 +35,9 @@ void batch_norm_backward(const BatchNormBackward<float>::Args& a, const BatchNor
 
 void batch_statistics(const BatchStatistics<float>::Args& a, const BatchNormLoops& loops);
 void normalize_activate(const NormalizeActivate<float>::Args& a, const BatchNormLoops& loops);
-void normalize_activate_backward(const NormalizeActivateBackward<float>::Args& a,
+void normalize_activate_sums(const NormalizeActivateSums<float>::Args& a,
+                             const BatchNormLoops& loops);
+void normalize_activate_gradient(const NormalizeActivateGradient<float>::Args& a,
                                  const BatchNormLoops& loops);
 
 }  // namespace stair::kernels

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "core/dtype.h"
 #include "kernels/registry.h"
@@ -73,7 +74,8 @@ struct BatchStatistics {
 //   y = (x - mean) * scale + shift        a = clamp(y, low, high)
 //   result: a (dtype f32), or q = clamp(rne(a * (1 / q_scale)) + zero_point, qmin, qmax) (u8, s8);
 //           the code of NaN is zero_point
-//   inside = low < y < high, and for codes the clamp to [qmin, qmax] changes nothing
+//   inside = low < y < high, and for codes the clamp to [qmin, qmax] changes nothing; everything is
+//            inside where there are neither codes nor an activation function
 template <class T>
 struct NormalizedOutput {
   int64_t rows, channels;
@@ -83,6 +85,12 @@ struct NormalizedOutput {
   DType dtype;
   float q_scale;
   int32_t zero_point, qmin, qmax;
+
+  // Whether anything can be outside.
+  bool active() const {
+    constexpr T kInfinity = std::numeric_limits<T>::infinity();
+    return dtype != DType::f32 || low > -kInfinity || high < kInfinity;
+  }
 };
 
 // The result in one pass. Exact: the bits of batch_norm, ReLU and quantize in a row.
@@ -96,19 +104,35 @@ struct NormalizeActivate {
   static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_activate");
 };
 
-// BatchNormBackward in training with gy = inside ? gy : 0, where inside is computed anew from x.
+// BatchNormBackward in training with g = inside ? gy : 0 for its gy, where inside is computed anew
+// from x, in two passes: the sums of all rows, and the gradient of any rows.
+//   ggamma = sum(g * xhat)   gbeta = sum(g)
+//   gx = scale * (g - shift - (x - mean) * slope)
+//     scale = gamma * invstd   shift = gbeta / rows   slope = ggamma * invstd / rows
 template <class T>
-struct NormalizeActivateBackward {
+struct NormalizeActivateSums {
   struct Args {
     NormalizedOutput<T> output;
     const T* gy;
     const T* gamma;  // [C] or null: 1
     const T* invstd;
-    T* gx;              // [rows,C]
     T *ggamma, *gbeta;  // [C]
+    T* factors;         // [3,C]: scale, shift, slope
   };
   using Impl = Function<Args>;
-  static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_activate_backward");
+  static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_activate_sums");
+};
+
+template <class T>
+struct NormalizeActivateGradient {
+  struct Args {
+    NormalizedOutput<T> output;
+    const T* gy;
+    const T* factors;  // [3,C]
+    T* gx;             // [rows,C]
+  };
+  using Impl = Function<Args>;
+  static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_activate_gradient");
 };
 
 }  // namespace stair::kernels

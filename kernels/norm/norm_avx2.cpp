@@ -8,10 +8,10 @@ namespace {
 }  // namespace
 
 void register_norm_avx2(Registry& r) {
-  register_all(
-      r, Isa::avx2,
-      {"batch_norm_forward_f32_avx2", "batch_norm_backward_f32_avx2", "batch_statistics_f32_avx2",
-       "normalize_activate_f32_avx2", "normalize_activate_backward_f32_avx2"});
+  register_all(r, Isa::avx2,
+               {"batch_norm_forward_f32_avx2", "batch_norm_backward_f32_avx2",
+                "batch_statistics_f32_avx2", "normalize_activate_f32_avx2",
+                "normalize_activate_sums_f32_avx2", "normalize_activate_gradient_f32_avx2"});
 }
 
 }  // namespace stair::kernels

@@ -11,7 +11,7 @@ void register_norm_avx512(Registry& r) {
   register_all(r, Isa::avx512,
                {"batch_norm_forward_f32_avx512", "batch_norm_backward_f32_avx512",
                 "batch_statistics_f32_avx512", "normalize_activate_f32_avx512",
-                "normalize_activate_backward_f32_avx512"});
+                "normalize_activate_sums_f32_avx512", "normalize_activate_gradient_f32_avx512"});
 }
 
 }  // namespace stair::kernels

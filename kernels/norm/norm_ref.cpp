@@ -119,27 +119,56 @@ void normalize_activate(const typename NormalizeActivate<T>::Args& a) {
 }
 
 template <class T>
-void normalize_activate_backward(const typename NormalizeActivateBackward<T>::Args& a) {
+T inside_gradient(const NormalizedOutput<T>& k, const T* gy, int64_t i) {
+  if (!k.active()) return gy[i];
+  const T y = normalized(k, i);
+  bool inside = y > k.low && y < k.high;
+  if (k.dtype != DType::f32) {
+    const T v = unclamped(k, y);
+    inside = inside && v >= static_cast<T>(k.qmin) && v <= static_cast<T>(k.qmax);
+  }
+  return inside ? gy[i] : T(0);
+}
+
+template <class T>
+void normalize_activate_sums(const typename NormalizeActivateSums<T>::Args& a) {
+  const NormalizedOutput<T>& k = a.output;
+  for (int64_t c = 0; c < k.channels; ++c) {
+    const double invstd = a.invstd[c], rows = static_cast<double>(k.rows);
+    double sum = 0, product = 0;
+    for (int64_t i = c; i < k.rows * k.channels; i += k.channels) {
+      const double g = inside_gradient(k, a.gy, i);
+      sum += g;
+      product += g * (static_cast<double>(k.x[i]) - static_cast<double>(k.mean[c])) * invstd;
+    }
+    a.ggamma[c] = static_cast<T>(product);
+    a.gbeta[c] = static_cast<T>(sum);
+    a.factors[c] = a.gamma ? a.gamma[c] * a.invstd[c] : a.invstd[c];
+    a.factors[k.channels + c] = static_cast<T>(sum / rows);
+    a.factors[2 * k.channels + c] = static_cast<T>(product * invstd / rows);
+  }
+}
+
+template <class T>
+void normalize_activate_gradient(const typename NormalizeActivateGradient<T>::Args& a) {
   const NormalizedOutput<T>& k = a.output;
   for (int64_t i = 0; i < k.rows * k.channels; ++i) {
-    const T y = normalized(k, i);
-    bool inside = y > k.low && y < k.high;
-    if (k.dtype != DType::f32) {
-      const T v = unclamped(k, y);
-      inside = inside && v >= static_cast<T>(k.qmin) && v <= static_cast<T>(k.qmax);
-    }
-    a.gx[i] = inside ? a.gy[i] : T(0);
+    const int64_t c = i % k.channels;
+    const T *scale = a.factors, *shift = scale + k.channels, *slope = shift + k.channels;
+    const double g = inside_gradient(k, a.gy, i) - static_cast<double>(shift[c]);
+    const double along = (static_cast<double>(k.x[i]) - static_cast<double>(k.mean[c])) *
+                         static_cast<double>(slope[c]);
+    a.gx[i] = static_cast<T>(static_cast<double>(scale[c]) * (g - along));
   }
-  backward<T>(
-      {k.rows, k.channels, true, k.x, a.gx, a.gamma, k.mean, a.invstd, a.gx, a.ggamma, a.gbeta});
 }
 
 template <class T>
 struct Kernels {
   static constexpr typename BatchStatistics<T>::Impl kStatistics{statistics<T>};
   static constexpr typename NormalizeActivate<T>::Impl kActivate{normalize_activate<T>};
+  static constexpr typename NormalizeActivateSums<T>::Impl kSums{normalize_activate_sums<T>};
   static constexpr
-      typename NormalizeActivateBackward<T>::Impl kActivateBackward{normalize_activate_backward<T>};
+      typename NormalizeActivateGradient<T>::Impl kGradient{normalize_activate_gradient<T>};
   static constexpr typename BatchNormForward<T>::Impl kForward{forward<T>};
   static constexpr typename BatchNormBackward<T>::Impl kBackward{backward<T>};
 };
@@ -159,8 +188,10 @@ void register_norm_ref(Registry& r) {
         &Kernels<float>::kStatistics);
   r.add(NormalizeActivate<float>::kName, "normalize_activate_f32_ref", Isa::ref,
         &Kernels<float>::kActivate);
-  r.add(NormalizeActivateBackward<float>::kName, "normalize_activate_backward_f32_ref", Isa::ref,
-        &Kernels<float>::kActivateBackward);
+  r.add(NormalizeActivateSums<float>::kName, "normalize_activate_sums_f32_ref", Isa::ref,
+        &Kernels<float>::kSums);
+  r.add(NormalizeActivateGradient<float>::kName, "normalize_activate_gradient_f32_ref", Isa::ref,
+        &Kernels<float>::kGradient);
 }
 
 }  // namespace stair::kernels

@@ -115,10 +115,11 @@ TEST(NormalizeActivate, GradientsAreThoseOfBatchNormOfTheMaskedGradient) {
       run<BatchNormBackward<float>>({d.rows, d.channels, true, d.x.data(), masked.data(), gamma,
                                      d.mean.data(), d.invstd.data(), gx.data(), ggamma.data(),
                                      gbeta.data()});
-      Guarded<float> fx(n), fgamma(d.channels), fbeta(d.channels);
-      run<NormalizeActivateBackward<float>>({d.output(), d.gy.data(), gamma, d.invstd.data(),
-                                             fx.data(), fgamma.data(), fbeta.data()});
-      ASSERT_TRUE(fx.intact() && fgamma.intact() && fbeta.intact());
+      Guarded<float> fx(n), fgamma(d.channels), fbeta(d.channels), factors(3 * d.channels);
+      run<NormalizeActivateSums<float>>({d.output(), d.gy.data(), gamma, d.invstd.data(),
+                                         fgamma.data(), fbeta.data(), factors.data()});
+      run<NormalizeActivateGradient<float>>({d.output(), d.gy.data(), factors.data(), fx.data()});
+      ASSERT_TRUE(fx.intact() && fgamma.intact() && fbeta.intact() && factors.intact());
       const double rows = static_cast<double>(d.rows);
       test::expect_close(fgamma.values(), test::widened(ggamma), 4 * rows);
       test::expect_close(fbeta.values(), test::widened(gbeta), rows);
@@ -155,13 +156,37 @@ TEST(BatchStatistics, AgreeWithThoseOfBatchNorm) {
   });
 }
 
+TEST(NormalizeActivateExact, TheGradientOfSomeRowsIsThatPartOfTheWhole) {
+  test::for_each_isa([] {
+    for (uint64_t seed = 0; seed < 100; ++seed) {
+      SCOPED_TRACE(seed);
+      Drawn d(seed);
+      const std::vector<float> factors = test::random_normal(d.random, 3 * d.channels);
+      std::vector<float> whole(d.gy.size());
+      run<NormalizeActivateGradient<float>>(
+          {d.output(), d.gy.data(), factors.data(), whole.data()});
+      NormalizedOutput<float> part = d.output();
+      const int64_t first = d.draw(d.rows), at = first * d.channels;
+      part.x += at;
+      part.rows = 1 + d.draw(d.rows - first);
+      Guarded<float> gx(part.rows * d.channels);
+      run<NormalizeActivateGradient<float>>({part, d.gy.data() + at, factors.data(), gx.data()});
+      ASSERT_TRUE(gx.intact());
+      for (int64_t i = 0; i < part.rows * d.channels; ++i)
+        ASSERT_EQ(gx[i], whole[static_cast<size_t>(at + i)]) << i;
+    }
+  });
+}
+
 TEST(NormalizeActivateExact, BitsDoNotDependOnThreads) {
   test::for_each_isa([] {
     const Drawn d(7);
     test::expect_same_for_any_thread_count([&] {
       std::vector<float> gx(d.gy.size()), ggamma(d.mean.size()), gbeta(d.mean.size());
-      run<NormalizeActivateBackward<float>>({d.output(), d.gy.data(), nullptr, d.invstd.data(),
-                                             gx.data(), ggamma.data(), gbeta.data()});
+      std::vector<float> factors(3 * d.mean.size());
+      run<NormalizeActivateSums<float>>({d.output(), d.gy.data(), nullptr, d.invstd.data(),
+                                         ggamma.data(), gbeta.data(), factors.data()});
+      run<NormalizeActivateGradient<float>>({d.output(), d.gy.data(), factors.data(), gx.data()});
       gx.insert(gx.end(), ggamma.begin(), ggamma.end());
       gx.insert(gx.end(), gbeta.begin(), gbeta.end());
       return gx;

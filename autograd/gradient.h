@@ -1,0 +1,49 @@
+// Gradients as they pass along the tape.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace stair::autograd {
+
+// A gradient: a tensor, or a formula for its rows [begin, end) of the first dimension. A reader
+// that takes it in pieces, each of which stays in the cache, spares the memory of the whole and two
+// passes over it.
+class Gradient {
+ public:
+  // Writes rows [begin, end) to `into`, an f32 tensor of that many rows.
+  using Rows = std::function<void(int64_t begin, int64_t end, const Tensor& into)>;
+
+  Gradient() = default;
+  Gradient(Tensor whole) : whole_(std::move(whole)) {}
+  Gradient(Shape shape, Rows rows) : shape_(std::move(shape)), rows_(std::move(rows)) {}
+
+  bool defined() const { return whole_.defined() || rows_ != nullptr; }
+  // Whether it is a formula that was not yet asked for the whole.
+  bool in_pieces() const { return !whole_.defined() && rows_ != nullptr; }
+  void rows(int64_t begin, int64_t end, const Tensor& into) const { rows_(begin, end, into); }
+
+  // The whole; a formula is evaluated at the first call.
+  const Tensor& whole() const;
+  operator const Tensor&() const { return whole(); }
+
+  // Adds another gradient; takes it over when there is none yet. Memory that others share is not
+  // written to.
+  void add(const Gradient& other);
+
+ private:
+  mutable Tensor whole_;
+  Shape shape_;
+  mutable Rows rows_;
+};
+
+// The gradients of an operation's inputs, in their order; undefined where none is wanted.
+struct Gradients {
+  Gradients(const std::vector<Tensor>& tensors) : list(tensors.begin(), tensors.end()) {}
+  Gradients(std::vector<Gradient> gradients) : list(std::move(gradients)) {}
+  std::vector<Gradient> list;
+};
+
+}  // namespace stair::autograd

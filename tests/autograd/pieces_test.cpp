@@ -1,0 +1,102 @@
+// Gradients that are a formula for their rows.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "autograd/ops/conv2d.h"
+#include "autograd/ops/mul.h"
+#include "autograd/ops/quantize.h"
+#include "autograd/ops/relu.h"
+
+namespace stair::autograd {
+namespace {
+
+Tensor normal(const Shape& shape, uint64_t seed) {
+  Tensor t = Tensor::empty(shape, DType::f32);
+  Random random(seed, 0);
+  for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = random.normal();
+  return t;
+}
+
+// The identity, whose gradient comes in pieces; `asked` collects the pieces.
+Variable in_pieces(const Variable& x, std::vector<std::pair<int64_t, int64_t>>& asked) {
+  return record("in_pieces", {x}, x.value(), [&asked](const Tensor& gy) {
+    return std::vector<Gradient>{
+        Gradient(gy.shape(), [&asked, gy](int64_t begin, int64_t end, const Tensor& into) {
+          asked.emplace_back(begin, end);
+          into.copy_from(gy.slice(begin, end));
+        })};
+  });
+}
+
+TEST(GradientInPieces, AnOperationThatTakesNoneGetsTheWholeOnce) {
+  const Variable x(normal({4, 3}, 1), true), w(normal({4, 3}, 2), true);
+  std::vector<std::pair<int64_t, int64_t>> asked;
+  in_pieces(mul(x, w), asked).backward(normal({4, 3}, 3));
+  EXPECT_EQ(asked, (std::vector<std::pair<int64_t, int64_t>>{{0, 4}}));
+  const Variable x2(x.value(), true), w2(w.value(), true);
+  mul(x2, w2).backward(normal({4, 3}, 3));
+  EXPECT_EQ(std::memcmp(x.grad().raw(), x2.grad().raw(), x.grad().bytes()), 0);
+}
+
+TEST(GradientInPieces, AddsToOtherGradientsOfItsVariable) {
+  const Variable x(Tensor::from<float>({1, 2}, {2, 1}), true);
+  std::vector<std::pair<int64_t, int64_t>> asked;
+  const Variable y = relu(x);
+  mul(in_pieces(y, asked), mul(in_pieces(y, asked), y)).backward(Tensor::full<float>({2, 1}, 1));
+  EXPECT_EQ(x.grad().data<float>()[0], 3);
+  EXPECT_EQ(x.grad().data<float>()[1], 12);
+}
+
+struct Gradients3 {
+  Tensor gx, gw, gb;
+};
+
+Gradients3 of_conv(const Tensor& xv, const Tensor& wv, int64_t groups, bool codes,
+                   std::vector<std::pair<int64_t, int64_t>>* asked) {
+  const Variable x(xv, true), w(wv, true), b(normal({wv.size(0)}, 5), true);
+  Conv2dOptions options;
+  options.groups = groups;
+  options.padding = {wv.size(1) / 2, wv.size(2) / 2, wv.size(1) / 2, wv.size(2) / 2};
+  const QParams px{{0.03F}, {100}, -1, 0, 255}, pw{{0.02F}, {0}, -1, -128, 127};
+  const Variable y =
+      codes ? conv2d(quantize(x, px, DType::u8), quantize(w, pw, DType::s8), b, options)
+            : conv2d(x, w, b, options);
+  const Tensor gy = normal(y.shape(), 6);
+  if (asked != nullptr)
+    in_pieces(y, *asked).backward(gy);
+  else
+    y.backward(gy);
+  return {x.grad(), w.grad(), b.grad()};
+}
+
+TEST(GradientInPieces, AConvolutionTakesAFewImagesAtATime) {
+  struct Case {
+    int64_t channels, window, groups;
+  };
+  for (const Case& c : {Case{40, 1, 1}, Case{24, 3, 1}, Case{72, 3, 72}})
+    for (const bool codes : {false, true}) {
+      SCOPED_TRACE(testing::Message() << c.channels << ' ' << c.groups << ' ' << codes);
+      // Pieces hold 2^21 floats of input and output.
+      const int64_t area = 64 * 64, images = 2 + (int64_t{2} << 20) / (2 * area * c.channels);
+      const Tensor x = normal({images, 64, 64, c.channels}, 1),
+                   w = normal({c.channels, c.window, c.window, c.channels / c.groups}, 2);
+      std::vector<std::pair<int64_t, int64_t>> asked;
+      const Gradients3 pieces = of_conv(x, w, c.groups, codes, &asked);
+      const Gradients3 whole = of_conv(x, w, c.groups, codes, nullptr);
+      ASSERT_EQ(asked.size(), 2U);
+      EXPECT_EQ(asked[0].first, 0);
+      EXPECT_EQ(asked[0].second, asked[1].first);
+      EXPECT_EQ(asked[1].second, images);
+      EXPECT_EQ(std::memcmp(pieces.gx.raw(), whole.gx.raw(), whole.gx.bytes()), 0);
+      // Sums of images * area products of normal numbers, split in another way.
+      const double spread = std::sqrt(static_cast<double>(images * area));
+      for (const auto& [a, b] : {std::pair(pieces.gw, whole.gw), std::pair(pieces.gb, whole.gb)})
+        for (int64_t i = 0; i < a.numel(); ++i)
+          ASSERT_NEAR(a.data<float>()[i], b.data<float>()[i], 1e-5 * spread) << i;
+    }
+}
+
+}  // namespace
+}  // namespace stair::autograd
