@@ -127,25 +127,39 @@ struct Output {
   int64_t image, row, col;  // distances
 };
 
-void run_rows(const Input& in, const Axis& vertical, const Axis& horizontal, const ConvShape& s,
-              const float* weights, const float* bias, const Output& out,
-              const DepthwiseMicro& micro) {
-  const Rows rows(in, vertical, horizontal, s.kw);
-  const int64_t bands = std::min(vertical.count, (kTasks + in.n - 1) / in.n);
+// Grids of output pixels, interleaved, that the same pictures give.
+struct Phase {
+  Axis vertical, horizontal;
+  Output out;
+};
+
+// Row by row through all phases, so that what they read and write stays in the cache.
+void run_rows(const Input& in, const std::vector<Phase>& phases, const ConvShape& s,
+              const float* weights, const float* bias, const DepthwiseMicro& micro) {
+  std::vector<Rows> rows;
+  int64_t count = 0;
+  for (const Phase& p : phases) {
+    rows.emplace_back(in, p.vertical, p.horizontal, s.kw);
+    count = std::max(count, p.vertical.count);
+  }
+  const int64_t bands = std::min(count, (kTasks + in.n - 1) / in.n);
   parallel_tasks(in.n * bands, [&](int64_t task) {
     const int64_t n = task / bands, band = task % bands;
     Reads reads;
     std::vector<const float*> w;
-    for (int64_t row = vertical.count * band / bands; row < vertical.count * (band + 1) / bands;
-         ++row)
-      rows.visit(n, row, reads, [&](const Segment& segment) {
-        w.clear();
-        for (int64_t k : reads.window) w.push_back(weights + k * in.c);
-        micro.row({reads.pixels.data(), w.data(), bias,
-                   out.data + n * out.image + row * out.row + segment.first * out.col,
-                   static_cast<int64_t>(w.size()), in.c, segment.last - segment.first,
-                   horizontal.step * in.c, out.col});
-      });
+    for (int64_t row = count * band / bands; row < count * (band + 1) / bands; ++row)
+      for (size_t i = 0; i < phases.size(); ++i) {
+        const auto& [vertical, horizontal, out] = phases[i];
+        if (row >= vertical.count) continue;
+        rows[i].visit(n, row, reads, [&](const Segment& segment) {
+          w.clear();
+          for (int64_t k : reads.window) w.push_back(weights + k * in.c);
+          micro.row({reads.pixels.data(), w.data(), bias,
+                     out.data + n * out.image + row * out.row + segment.first * out.col,
+                     static_cast<int64_t>(w.size()), in.c, segment.last - segment.first,
+                     horizontal.step * in.c, out.col});
+        });
+      }
   });
 }
 
@@ -154,24 +168,24 @@ void run_rows(const Input& in, const Axis& vertical, const Axis& horizontal, con
 void depthwise_forward(const ConvForward<float>::Args& a, const DepthwiseMicro& micro) {
   const ConvShape& s = a.s;
   const Scratch w = transposed(a.w, s.c, s.kh * s.kw);
-  const Axis vertical = forward_axis(s.oh(), s.kh, s.stride_h, s.pad_top, s.dilation_h);
-  const Axis horizontal = forward_axis(s.ow(), s.kw, s.stride_w, s.pad_left, s.dilation_w);
-  run_rows({a.x, s.n, s.h, s.w, s.c}, vertical, horizontal, s, w.as<float>(), a.bias,
-           {a.y, s.oh() * s.ow() * s.c, s.ow() * s.c, s.c}, micro);
+  run_rows({a.x, s.n, s.h, s.w, s.c},
+           {{forward_axis(s.oh(), s.kh, s.stride_h, s.pad_top, s.dilation_h),
+             forward_axis(s.ow(), s.kw, s.stride_w, s.pad_left, s.dilation_w),
+             {a.y, s.oh() * s.ow() * s.c, s.ow() * s.c, s.c}}},
+           s, w.as<float>(), a.bias, micro);
 }
 
 void depthwise_backward_data(const ConvBackwardData<float>::Args& a, const DepthwiseMicro& micro) {
   const ConvShape& s = a.s;
   const Scratch w = transposed(a.w, s.c, s.kh * s.kw);
+  std::vector<Phase> phases;
   for (int64_t py = 0; py < std::min(s.stride_h, s.h); ++py)
-    for (int64_t px = 0; px < std::min(s.stride_w, s.w); ++px) {
-      const Axis vertical = backward_axis(s.h, py, s.kh, s.stride_h, s.pad_top, s.dilation_h);
-      const Axis horizontal = backward_axis(s.w, px, s.kw, s.stride_w, s.pad_left, s.dilation_w);
-      run_rows(
-          {a.gy, s.n, s.oh(), s.ow(), s.c}, vertical, horizontal, s, w.as<float>(), nullptr,
-          {a.gx + (py * s.w + px) * s.c, s.h * s.w * s.c, s.stride_h * s.w * s.c, s.stride_w * s.c},
-          micro);
-    }
+    for (int64_t px = 0; px < std::min(s.stride_w, s.w); ++px)
+      phases.push_back({backward_axis(s.h, py, s.kh, s.stride_h, s.pad_top, s.dilation_h),
+                        backward_axis(s.w, px, s.kw, s.stride_w, s.pad_left, s.dilation_w),
+                        {a.gx + (py * s.w + px) * s.c, s.h * s.w * s.c, s.stride_h * s.w * s.c,
+                         s.stride_w * s.c}});
+  run_rows({a.gy, s.n, s.oh(), s.ow(), s.c}, phases, s, w.as<float>(), nullptr, micro);
 }
 
 void depthwise_backward_weights(const ConvBackwardWeights<float>::Args& a,

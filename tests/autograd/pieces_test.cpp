@@ -25,7 +25,7 @@ Variable in_pieces(const Variable& x, std::vector<std::pair<int64_t, int64_t>>& 
     return std::vector<Gradient>{
         Gradient(gy.shape(), [&asked, gy](int64_t begin, int64_t end, const Tensor& into) {
           asked.emplace_back(begin, end);
-          into.copy_from(gy.slice(begin, end));
+          Tensor(into).copy_from(gy.slice(begin, end));
         })};
   });
 }
