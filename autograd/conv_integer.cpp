@@ -133,7 +133,8 @@ Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tens
 }
 
 std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
-                                  const Gradient& gy, bool want_x, bool want_w, bool want_b) {
+                                  const Gradient& gy, bool want_x, bool want_w, bool want_b,
+                                  const GradientWatch* watch) {
   const bool pieces = gy.in_pieces() && x.shape().rank() == 4;
   const DType dtype = pieces ? DType::f32 : gy.whole().dtype();
   ConvGradients sum{want_x ? Tensor::empty(x.shape(), dtype) : Tensor(), {}, {}};
@@ -154,6 +155,7 @@ std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor&
                        std::move(sum.gb)};
     add_images(few, x.slice(begin, end), w, part, want_w, want_b, next);
     sum.gw = next.gw, sum.gb = next.gb;
+    if (watch != nullptr && watch->readers == 1 && want_x) watch->written(end, sum.gx);
   }
   return {sum.gx, sum.gw, sum.gb};
 }

@@ -20,8 +20,10 @@ Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tens
                     const Tensor& b, const Shape& y_shape);
 
 // The gradients of x (if want_x), w (if want_w) and b (if want_b); undefined where not wanted. A gy
-// in pieces is taken a few images at a time, a number that depends on the shape alone.
+// in pieces is taken a few images at a time, a number that depends on the shape alone; `watch`, of
+// x, may be null.
 std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
-                                  const Gradient& gy, bool want_x, bool want_w, bool want_b);
+                                  const Gradient& gy, bool want_x, bool want_w, bool want_b,
+                                  const GradientWatch* watch = nullptr);
 
 }  // namespace stair::autograd

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "core/tensor.h"
@@ -37,6 +38,13 @@ class Gradient {
   mutable Tensor whole_;
   Shape shape_;
   mutable Rows rows_;
+};
+
+// Of the result of an operation that reads its gradient while it is written. An operation that took
+// the result as its only reader tells when rows [0, end) of the gradient stand there, in the cache.
+struct GradientWatch {
+  int readers = 0;
+  std::function<void(int64_t end, const Tensor& gradient)> written;
 };
 
 // The gradients of an operation's inputs, in their order; undefined where none is wanted.

@@ -53,8 +53,10 @@ Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward
   for (const Variable& input : inputs) wanted = wanted || input.requires_grad();
   if (grad_on && wanted) {
     std::vector<std::shared_ptr<GradNode>> nodes;
-    for (const Variable& input : inputs)
+    for (const Variable& input : inputs) {
       nodes.push_back(input.defined() ? input.impl_->node : nullptr);
+      if (input.defined() && input.watch()) ++input.watch()->readers;
+    }
     result.impl_->node->requires_grad = true;
     result.impl_->node->record =
         std::make_shared<Record>(op, next_sequence.fetch_add(1, std::memory_order_relaxed),

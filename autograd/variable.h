@@ -62,6 +62,9 @@ class Variable {
   void set_remake(std::function<Tensor()> remake) {
     impl_->remake = std::make_shared<const std::function<Tensor()>>(std::move(remake));
   }
+  // Null unless the operation that made this variable watches its gradient.
+  const std::shared_ptr<GradientWatch>& watch() const { return impl_->watch; }
+  void set_watch(std::shared_ptr<GradientWatch> watch) { impl_->watch = std::move(watch); }
   // The same value without a tape.
   Variable detach() const { return Variable(impl_->value); }
   // Tells variables apart.
@@ -74,6 +77,7 @@ class Variable {
     Tensor value;
     std::shared_ptr<GradNode> node;
     Remake remake;
+    std::shared_ptr<GradientWatch> watch;
   };
   std::shared_ptr<Impl> impl_;
 };

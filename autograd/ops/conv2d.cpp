@@ -93,10 +93,10 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& b,
   };
   Variable y = record(
       "conv2d", {x, w, b}, forward(),
-      [s, kept = Kept(x), wv = w.value(),
+      [s, kept = Kept(x), wv = w.value(), watch = x.watch(),
        wants = std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](
           const Gradient& gy) {
-        return conv_backward(s, kept.get(), wv, gy, wants[0], wants[1], wants[2]);
+        return conv_backward(s, kept.get(), wv, gy, wants[0], wants[1], wants[2], watch.get());
       },
       tracing() ? attributes(options) : Attributes{});
   // The integer kernels take a small part of what the two float products of the backward take.

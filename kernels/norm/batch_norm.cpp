@@ -10,44 +10,37 @@
 namespace stair::kernels {
 namespace {
 
-// Elements a task of a reduction at least, and tasks at most.
-constexpr int64_t kChunk = 65536;
-constexpr int64_t kMaxChunks = 64;
 // Elements a task of a pass that writes.
 constexpr int64_t kGrain = 32768;
-
-struct Split {
-  int64_t chunks, rows;  // rows of every chunk but the last
-};
-
-Split split_rows(int64_t rows, int64_t channels) {
-  const int64_t wanted = std::clamp<int64_t>(rows * channels / kChunk, 1, kMaxChunks);
-  const int64_t each = std::max<int64_t>(1, (rows + wanted - 1) / wanted);
-  return {(rows + each - 1) / each, each};
-}
 
 int64_t grain_rows(int64_t channels) {
   return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, channels));
 }
 
 // Two doubles a channel and chunk.
-struct Partials {
-  Partials(const Split& split, int64_t channels)
-      : block(static_cast<size_t>(std::max<int64_t>(1, 2 * split.chunks * channels)) *
-              sizeof(double)),
-        width(channels) {}
-  double* first(int64_t chunk) const { return block.as<double>() + 2 * chunk * width; }
+struct Sums {
+  double* first(int64_t chunk) const { return memory + 2 * chunk * width; }
   double* second(int64_t chunk) const { return first(chunk) + width; }
-  Scratch block;
+  double* memory;
   int64_t width;
+};
+
+struct Partials : Sums {
+  Partials(const RowChunks& split, int64_t channels)
+      : Sums{nullptr, channels},
+        block(static_cast<size_t>(std::max<int64_t>(1, 2 * split.count * channels)) *
+              sizeof(double)) {
+    memory = block.as<double>();
+  }
+  Scratch block;
 };
 
 // Statistics of the whole from those of the chunks, which end up in chunk 0.
 // Source: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm" (1979).
-void combine_statistics(const Partials& p, const Split& split, int64_t rows) {
+void combine_statistics(const Partials& p, const RowChunks& split, int64_t rows) {
   double* mean = p.first(0);
   double* squares = p.second(0);
-  for (int64_t chunk = 1; chunk < split.chunks; ++chunk) {
+  for (int64_t chunk = 1; chunk < split.count; ++chunk) {
     const int64_t before = chunk * split.rows, more = std::min(split.rows, rows - before);
     const double share = static_cast<double>(more) / static_cast<double>(before + more);
     const double weight = static_cast<double>(before) * share;
@@ -62,15 +55,15 @@ void combine_statistics(const Partials& p, const Split& split, int64_t rows) {
 }
 
 // Sums of the chunks, in order, into chunk 0.
-void combine_sums(const Partials& p, const Split& split) {
-  for (int64_t chunk = 1; chunk < split.chunks; ++chunk)
+void combine_sums(const Sums& p, const RowChunks& split) {
+  for (int64_t chunk = 1; chunk < split.count; ++chunk)
     for (int64_t i = 0; i < 2 * p.width; ++i) p.first(0)[i] += p.first(chunk)[i];
 }
 
 // Two floats a channel and chunk, or none.
 struct Extremes {
-  Extremes(bool wanted, const Split& split, int64_t channels)
-      : block(static_cast<size_t>(std::max<int64_t>(1, wanted ? 2 * split.chunks * channels : 1)) *
+  Extremes(bool wanted, const RowChunks& split, int64_t channels)
+      : block(static_cast<size_t>(std::max<int64_t>(1, wanted ? 2 * split.count * channels : 1)) *
               sizeof(float)),
         width(wanted ? channels : 0) {}
   float* min(int64_t chunk) const {
@@ -81,10 +74,10 @@ struct Extremes {
   int64_t width;
 };
 
-void combine_extremes(const Extremes& e, const Split& split, float* min, float* max) {
+void combine_extremes(const Extremes& e, const RowChunks& split, float* min, float* max) {
   std::copy_n(e.min(0), e.width, min);
   std::copy_n(e.max(0), e.width, max);
-  for (int64_t chunk = 1; chunk < split.chunks; ++chunk)
+  for (int64_t chunk = 1; chunk < split.count; ++chunk)
     for (int64_t c = 0; c < e.width; ++c) {
       min[c] = std::min(min[c], e.min(chunk)[c]);
       max[c] = std::max(max[c], e.max(chunk)[c]);
@@ -94,7 +87,7 @@ void combine_extremes(const Extremes& e, const Split& split, float* min, float* 
 // Writes mean and var; rest[c] is what rounding took from the mean. min and max may be null.
 void statistics_of(const BatchStatistics<float>::Args& a, const BatchNormLoops& loops) {
   const int64_t channels = a.channels;
-  const Split split = split_rows(a.rows, channels);
+  const RowChunks split = row_chunks(a.rows, channels);
   const Partials partials(split, channels);
   const Extremes extremes(a.min != nullptr, split, channels);
   if (a.rows == 0) {
@@ -117,25 +110,19 @@ void statistics_of(const BatchStatistics<float>::Args& a, const BatchNormLoops& 
   }
 }
 
-// What the gradient of x is made of, each [C].
-struct GradientFactors {
-  GradientFactors(float* memory, int64_t channels)
-      : scale(memory), shift(scale + channels), slope(shift + channels) {}
-  // From the sums in chunk 0.
-  void set(const Partials& sums, double share, const float* gamma, const float* invstds,
-           float* ggamma, float* gbeta) const {
-    for (int64_t c = 0; c < sums.width; ++c) {
-      const double invstd = invstds[c], along = sums.second(0)[c] * invstd;
-      const double sum = sums.first(0)[c];
-      ggamma[c] = static_cast<float>(along);
-      gbeta[c] = static_cast<float>(sum);
-      scale[c] = gamma ? gamma[c] * invstds[c] : invstds[c];
-      shift[c] = static_cast<float>(sum * share);
-      slope[c] = static_cast<float>(along * share * invstd);
-    }
+// The factors from the sums in chunk 0, where the statistics count for `share` of a row.
+void set_factors(const Sums& sums, double share, const GradientFactors& f) {
+  float *const shift = f.factors + f.channels, *const slope = shift + f.channels;
+  for (int64_t c = 0; c < f.channels; ++c) {
+    const double invstd = f.invstd[c], along = sums.second(0)[c] * invstd;
+    const double sum = sums.first(0)[c];
+    f.ggamma[c] = static_cast<float>(along);
+    f.gbeta[c] = static_cast<float>(sum);
+    f.factors[c] = f.gamma ? f.gamma[c] * f.invstd[c] : f.invstd[c];
+    shift[c] = static_cast<float>(sum * share);
+    slope[c] = static_cast<float>(along * share * invstd);
   }
-  float *scale, *shift, *slope;
-};
+}
 
 // Rows of few channels, several taken as one, so that loops over the channels fill their vectors,
 // those of bytes, too.
@@ -180,6 +167,14 @@ class Repeated {
 
 }  // namespace
 
+RowChunks row_chunks(int64_t rows, int64_t channels) {
+  // Elements of a chunk at least, and chunks at most.
+  constexpr int64_t kChunk = 65536, kMost = 256;
+  const int64_t wanted = std::clamp<int64_t>(rows * channels / kChunk, 1, kMost);
+  const int64_t each = std::max<int64_t>(1, (rows + wanted - 1) / wanted);
+  return {(rows + each - 1) / each, each};
+}
+
 void batch_norm_forward(const BatchNormForward<float>::Args& a, const BatchNormLoops& loops) {
   const int64_t channels = a.channels;
   const Scratch block(static_cast<size_t>(std::max<int64_t>(1, 2 * channels)) * sizeof(float));
@@ -203,7 +198,7 @@ void batch_norm_forward(const BatchNormForward<float>::Args& a, const BatchNormL
 
 void batch_norm_backward(const BatchNormBackward<float>::Args& a, const BatchNormLoops& loops) {
   const int64_t channels = a.channels;
-  const Split split = split_rows(a.rows, channels);
+  const RowChunks split = row_chunks(a.rows, channels);
   const Partials partials(split, channels);
   parallel_for(a.rows, split.rows, [&](int64_t begin, int64_t end) {
     const int64_t chunk = begin / split.rows;
@@ -214,13 +209,14 @@ void batch_norm_backward(const BatchNormBackward<float>::Args& a, const BatchNor
   combine_sums(partials, split);
   const double share = a.training && a.rows > 0 ? 1.0 / static_cast<double>(a.rows) : 0.0;
   const Scratch block(static_cast<size_t>(std::max<int64_t>(1, 3 * channels)) * sizeof(float));
-  const GradientFactors f(block.as<float>(), channels);
-  f.set(partials, share, a.gamma, a.invstd, a.ggamma, a.gbeta);
+  float *const scale = block.as<float>(), *const shift = scale + channels;
+  set_factors(partials, share,
+              {a.rows, channels, nullptr, a.gamma, a.invstd, a.ggamma, a.gbeta, scale});
   if (a.gx == nullptr) return;
   parallel_for(a.rows, grain_rows(channels), [&](int64_t begin, int64_t end) {
     const int64_t at = begin * channels;
-    loops.gradient(a.x + at, a.gy + at, end - begin, channels, a.mean, f.scale, f.shift, f.slope,
-                   a.gx + at);
+    loops.gradient(a.x + at, a.gy + at, end - begin, channels, a.mean, scale, shift,
+                   shift + channels, a.gx + at);
   });
 }
 
@@ -246,23 +242,26 @@ void normalize_activate(const NormalizeActivate<float>::Args& a, const BatchNorm
 void normalize_activate_sums(const NormalizeActivateSums<float>::Args& a,
                              const BatchNormLoops& loops) {
   const NormalizedOutput<float>& k = a.output;
-  const Split split = split_rows(k.rows, k.channels);
-  const Partials partials(split, k.channels);
-  parallel_for(k.rows, split.rows, [&](int64_t begin, int64_t end) {
-    const int64_t chunk = begin / split.rows;
+  const RowChunks split = row_chunks(k.rows, k.channels);
+  const Sums sums{a.sums, k.channels};
+  parallel_tasks(a.last - a.first, [&](int64_t task) {
+    const int64_t chunk = a.first + task, begin = chunk * split.rows;
     NormalizedOutput<float> part = k;
     part.x += begin * k.channels;
-    part.rows = end - begin;
+    part.rows = std::min(split.rows, k.rows - begin);
     const float* const gy = a.gy + begin * k.channels;
-    double *const sum = partials.first(chunk), *const product = partials.second(chunk);
     if (k.active())
-      loops.masked_sums(part, gy, sum, product);
+      loops.masked_sums(part, gy, sums.first(chunk), sums.second(chunk));
     else
-      loops.gradient_sums(part.x, gy, part.rows, k.channels, k.mean, sum, product);
+      loops.gradient_sums(part.x, gy, part.rows, k.channels, k.mean, sums.first(chunk),
+                          sums.second(chunk));
   });
-  combine_sums(partials, split);
-  GradientFactors(a.factors, k.channels)
-      .set(partials, 1.0 / static_cast<double>(k.rows), a.gamma, a.invstd, a.ggamma, a.gbeta);
+}
+
+void gradient_factors(const GradientFactors& f) {
+  const Sums sums{f.sums, f.channels};
+  combine_sums(sums, row_chunks(f.rows, f.channels));
+  set_factors(sums, 1.0 / static_cast<double>(f.rows), f);
 }
 
 void normalize_activate_gradient(const NormalizeActivateGradient<float>::Args& a,

@@ -104,25 +104,41 @@ struct NormalizeActivate {
   static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_activate");
 };
 
+// How rows are cut for their sums: `rows` of each chunk but the last. Depends on the shape alone.
+struct RowChunks {
+  int64_t count, rows;
+};
+RowChunks row_chunks(int64_t rows, int64_t channels);
+
 // BatchNormBackward in training with g = inside ? gy : 0 for its gy, where inside is computed anew
-// from x, in two passes: the sums of all rows, and the gradient of any rows.
-//   ggamma = sum(g * xhat)   gbeta = sum(g)
-//   gx = scale * (g - shift - (x - mean) * slope)
-//     scale = gamma * invstd   shift = gbeta / rows   slope = ggamma * invstd / rows
+// from x, in parts: the sums of some chunks of rows; factors, from all sums; the gradient of any
+// rows.
+//   sums = sum(g), sum(g * (x - mean))
 template <class T>
 struct NormalizeActivateSums {
   struct Args {
-    NormalizedOutput<T> output;
+    NormalizedOutput<T> output;  // of all rows
     const T* gy;
-    const T* gamma;  // [C] or null: 1
-    const T* invstd;
-    T *ggamma, *gbeta;  // [C]
-    T* factors;         // [3,C]: scale, shift, slope
+    int64_t first, last;  // chunks of row_chunks
+    double* sums;         // [chunks,2,C], of which those of [first, last) are written
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_activate_sums");
 };
 
+//   ggamma = sum(g * xhat)   gbeta = sum(g)
+//   scale = gamma * invstd   shift = gbeta / rows   slope = ggamma * invstd / rows
+struct GradientFactors {
+  int64_t rows, channels;
+  double* sums;        // [chunks,2,C], used up
+  const float* gamma;  // [C] or null: 1
+  const float* invstd;
+  float *ggamma, *gbeta;  // [C]
+  float* factors;         // [3,C]: scale, shift, slope
+};
+void gradient_factors(const GradientFactors& f);
+
+//   gx = scale * (g - shift - (x - mean) * slope)
 template <class T>
 struct NormalizeActivateGradient {
   struct Args {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "autograd/ops/add.h"
 #include "autograd/ops/conv2d.h"
 #include "autograd/ops/mul.h"
 #include "autograd/ops/quantize.h"
@@ -96,6 +97,29 @@ TEST(GradientInPieces, AConvolutionTakesAFewImagesAtATime) {
         for (int64_t i = 0; i < a.numel(); ++i)
           ASSERT_NEAR(a.data<float>()[i], b.data<float>()[i], 1e-5 * spread) << i;
     }
+}
+
+// One convolution behind another operation that watches its gradient.
+std::vector<int64_t> watched(int readers) {
+  const Variable x(normal({3, 128, 128, 24}, 1), true), w(normal({24, 1, 1, 24}, 2), true);
+  Variable h = relu(x);
+  std::vector<int64_t> ends;
+  auto watch = std::make_shared<GradientWatch>();
+  watch->written = [&ends](int64_t end, const Tensor& gradient) {
+    EXPECT_EQ(gradient.shape(), Shape({3, 128, 128, 24}));
+    ends.push_back(end);
+  };
+  h.set_watch(watch);
+  std::vector<std::pair<int64_t, int64_t>> asked;
+  Variable y = in_pieces(conv2d(h, w, Variable(), {}), asked);
+  if (readers == 2) y = add(y, h);
+  y.backward(normal(y.shape(), 3));
+  return ends;
+}
+
+TEST(GradientWatch, HearsOfThePiecesFromAnOnlyReader) {
+  EXPECT_EQ(watched(1), (std::vector<int64_t>{2, 3}));
+  EXPECT_EQ(watched(2), (std::vector<int64_t>{}));
 }
 
 }  // namespace

@@ -55,6 +55,17 @@ struct Drawn {
   int32_t zero_point, qmin, qmax;
 };
 
+// The sums of the gradient, in two parts.
+void sum_up(const Drawn& d, const float* gamma, float* ggamma, float* gbeta, float* factors) {
+  const int64_t chunks = row_chunks(d.rows, d.channels).count, half = chunks / 2;
+  Guarded<double> sums(2 * chunks * d.channels);
+  run<NormalizeActivateSums<float>>({d.output(), d.gy.data(), half, chunks, sums.data()});
+  run<NormalizeActivateSums<float>>({d.output(), d.gy.data(), 0, half, sums.data()});
+  ASSERT_TRUE(sums.intact());
+  gradient_factors(
+      {d.rows, d.channels, sums.data(), gamma, d.invstd.data(), ggamma, gbeta, factors});
+}
+
 // The result is that of the formula, bit for bit.
 void expect_formula(const Drawn& d) {
   const int64_t n = d.rows * d.channels;
@@ -116,8 +127,7 @@ TEST(NormalizeActivate, GradientsAreThoseOfBatchNormOfTheMaskedGradient) {
                                      d.mean.data(), d.invstd.data(), gx.data(), ggamma.data(),
                                      gbeta.data()});
       Guarded<float> fx(n), fgamma(d.channels), fbeta(d.channels), factors(3 * d.channels);
-      run<NormalizeActivateSums<float>>({d.output(), d.gy.data(), gamma, d.invstd.data(),
-                                         fgamma.data(), fbeta.data(), factors.data()});
+      sum_up(d, gamma, fgamma.data(), fbeta.data(), factors.data());
       run<NormalizeActivateGradient<float>>({d.output(), d.gy.data(), factors.data(), fx.data()});
       ASSERT_TRUE(fx.intact() && fgamma.intact() && fbeta.intact() && factors.intact());
       const double rows = static_cast<double>(d.rows);
@@ -184,8 +194,7 @@ TEST(NormalizeActivateExact, BitsDoNotDependOnThreads) {
     test::expect_same_for_any_thread_count([&] {
       std::vector<float> gx(d.gy.size()), ggamma(d.mean.size()), gbeta(d.mean.size());
       std::vector<float> factors(3 * d.mean.size());
-      run<NormalizeActivateSums<float>>({d.output(), d.gy.data(), nullptr, d.invstd.data(),
-                                         ggamma.data(), gbeta.data(), factors.data()});
+      sum_up(d, nullptr, ggamma.data(), gbeta.data(), factors.data());
       run<NormalizeActivateGradient<float>>({d.output(), d.gy.data(), factors.data(), gx.data()});
       gx.insert(gx.end(), ggamma.begin(), ggamma.end());
       gx.insert(gx.end(), gbeta.begin(), gbeta.end());
