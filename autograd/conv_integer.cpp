@@ -44,7 +44,8 @@ int gradient_terms(const kernels::ConvShape& shape, const Tensor& x, const Tenso
 constexpr int64_t kPieceFloats = 2 << 20;
 
 int64_t images_of_a_piece(const kernels::ConvShape& s) {
-  return std::max<int64_t>(1, kPieceFloats / (s.oh() * s.ow() * s.o + s.h * s.w * s.c));
+  const int64_t floats = s.oh() * s.ow() * s.o + s.h * s.w * s.c;
+  return std::max<int64_t>(1, kPieceFloats / std::max<int64_t>(1, floats));
 }
 
 struct ConvGradients {
