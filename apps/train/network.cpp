@@ -28,6 +28,13 @@ std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& c, int64_t class
   return std::make_shared<nn::GraphModule>(nn::capture(*model, example));
 }
 
+void refuse_floats(const std::vector<qat::NodeReport>& report) {
+  std::string floats;
+  for (const qat::NodeReport& line : report)
+    if (!line.quantized) floats += str("\n  ", line.name, " (", line.op, "): ", line.how);
+  if (!floats.empty()) throw ConfigError("--strict: these operations stay float:" + floats);
+}
+
 QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
   qat::QatConfig config = qat::x86_config(c.wbits, c.abits, c.quantizer);
   config.weight.observer = c.w_observer;
@@ -35,12 +42,7 @@ QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
   config.first_last_8_bits = c.first_last_8_bits;
   config.add_operands_8_bits = c.add_operands_8_bits;
   qat::Prepared prepared = qat::prepare_qat(float_graph.graph(), config);
-  if (c.strict) {
-    std::string floats;
-    for (const qat::NodeReport& line : prepared.report)
-      if (!line.quantized) floats += str("\n  ", line.name, " (", line.op, "): ", line.how);
-    if (!floats.empty()) throw ConfigError("--strict: these operations stay float:" + floats);
-  }
+  if (c.strict) refuse_floats(prepared.report);
   return {std::make_shared<nn::GraphModule>(std::move(prepared.graph)), std::move(prepared.report)};
 }
 

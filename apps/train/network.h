@@ -23,8 +23,11 @@ struct QatNetwork {
   std::vector<qat::NodeReport> report;
 };
 
+// Throws ConfigError listing the operations that stay float, if any: what --strict asks for.
+void refuse_floats(const std::vector<qat::NodeReport>& report);
+
 // The same graph, prepared for quantization-aware training; it shares the float graph's parameters.
-// With `strict` an operation that stays float is a ConfigError that lists all of them.
+// With `strict` an operation that stays float is refused.
 QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& config);
 
 // Evaluation mode, without a tape. `fake_quant` off: the float equivalent of a QAT graph.

@@ -1,0 +1,38 @@
+// Post-training quantization of a network on a data set, end to end.
+#pragma once
+
+#include <functional>
+
+#include "apps/train/network.h"
+
+namespace stair::apps {
+
+struct PtqConfig {
+  DataConfig data;
+  ModelConfig model;
+  std::string preset = "x86";
+  int64_t calib_batches = 32;
+  std::string calib_dir;             // empty: data.train_dir
+  std::string observer, w_observer;  // empty: the preset's
+  int wbits = 8, abits = 8;
+  bool equalize = false, absorb_biases = false, bias_correction = false;
+  int64_t bn_batches = 0;
+  bool strict = false;
+  std::string output;  // int8 file
+};
+
+struct PtqResult {
+  qat::Int8Graph graph;
+  Score real, int8;
+  int64_t calibration_images = 0;
+  double calibration_seconds = 0;
+  uint64_t float_bytes = 0, int8_bytes = 0;
+  uint64_t calibration_peak_bytes = 0;  // the most that tensors took
+};
+
+// Folds batch norm, equalizes, calibrates, corrects, converts, writes and scores, as the
+// configuration says; `say` gets a line about each step. Throws what data, weights and conversion
+// throw.
+PtqResult run_ptq(const PtqConfig& config, const std::function<void(const std::string&)>& say);
+
+}  // namespace stair::apps

@@ -1,0 +1,70 @@
+#include "qat/presets.h"
+
+#include "core/text.h"
+
+namespace stair::qat {
+namespace {
+
+QuantizationSpec activations(const char* observer, bool is_signed = false, bool symmetric = false) {
+  QuantizationSpec spec = activation_spec();
+  spec.is_signed = is_signed;
+  spec.symmetric = symmetric;
+  spec.observer = observer;
+  set_bits(spec, 8);
+  return spec;
+}
+
+QuantizationSpec weights(bool per_channel, int32_t qmin = -128) {
+  QuantizationSpec spec = weight_spec();
+  spec.axis = per_channel ? 0 : -1;
+  spec.qmin = qmin;
+  return spec;
+}
+
+QatConfig tqt_config() {
+  QatConfig config{activations("minmax"), weights(false)};
+  config.activation.quantizer = config.weight.quantizer = "tqt";
+  return config;
+}
+
+}  // namespace
+
+const std::vector<Preset>& presets() {
+  static const std::vector<Preset> kPresets = {
+      {"x86",
+       "u8 activations, histogram; weights per channel",
+       {activations("histogram"), weights(true)}},
+      {"onednn", "as x86", {activations("histogram"), weights(true)}},
+      {"fbgemm", "as x86", {activations("histogram"), weights(true)}},
+      {"qnnpack",
+       "u8 activations, histogram; weights per tensor",
+       {activations("histogram"), weights(false)}},
+      {"xnnpack",
+       "s8 affine activations, histogram; weights per tensor, [-127, 127]",
+       {activations("histogram", true), weights(false, -127)}},
+      {"tensorrt",
+       "s8 symmetric activations, entropy; weights per channel, [-127, 127]",
+       {activations("entropy", true, true), weights(true, -127)}},
+      {"quark",
+       "s8 symmetric activations and weights per tensor, extremes",
+       {activations("minmax", true, true), weights(false)}},
+      {"tqt", "power-of-two scales per tensor", tqt_config()},
+      {"minmax",
+       "u8 activations and weights per tensor, extremes",
+       {activations("minmax"), weights(false)}},
+  };
+  return kPresets;
+}
+
+const Preset& find_preset(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Preset& preset : presets()) {
+    if (preset.name == name) return preset;
+    names.emplace_back(preset.name);
+  }
+  throw ConfigError(
+      str("no preset is called '", name, "'"),
+      str("did you mean '", nearest(name, names), "'? there are ", join(names, ", ")));
+}
+
+}  // namespace stair::qat

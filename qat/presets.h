@@ -1,0 +1,27 @@
+// Named configurations of the backends that others deploy to.
+#pragma once
+
+#include "qat/prepare.h"
+
+namespace stair::qat {
+
+// For post-training quantization: ranges of activations from histograms or extremes, as the
+// backend's tools choose them.
+//   x86, onednn, fbgemm  u8 affine activations, histogram; s8 symmetric weights per channel
+//   qnnpack              the same with weights per tensor
+//   xnnpack              s8 affine activations, histogram; s8 weights in [-127, 127] per tensor
+//   tensorrt             s8 symmetric activations, entropy; s8 weights in [-127, 127] per channel
+//   quark                s8 symmetric, per tensor, extremes, activations and weights
+//   tqt                  power-of-two scales per tensor, 3sd of weights, kl_j of activations
+//   minmax               u8 affine activations and s8 weights per tensor, extremes
+// Activations use all 8 bits everywhere: no kernel of ours saturates.
+struct Preset {
+  const char* name;
+  const char* meaning;
+  QatConfig config;
+};
+const std::vector<Preset>& presets();
+// Throws ConfigError with the nearest name and the list.
+const Preset& find_preset(const std::string& name);
+
+}  // namespace stair::qat

@@ -1,0 +1,97 @@
+// qat_ptq: the whole job on drawn pictures and on real ones.
+#include <gtest/gtest.h>
+
+#include "tests/apps/child_program.h"
+#include "tests/support/real_files.h"
+
+namespace stair::apps {
+namespace {
+
+using support::real_pictures;
+using support::shared_file;
+using support::TemporaryFolder;
+
+std::vector<std::string> small_job(const std::string& output) {
+  return {"--model",         "resnet20", "--synthetic-images", "40",   "--batch-size", "8",
+          "--calib-batches", "2",        "--output",           output, "--json"};
+}
+
+TEST(PtqJob, WritesAFileThatScoresAsItSaid) {
+  const TemporaryFolder folder;
+  const Ended ended = run_child("qat_ptq", small_job(folder / "model.int8"));
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Json result = parse_json(ended.out);
+  EXPECT_EQ(result.at("calibration_images").as_int(), 16);
+  EXPECT_LT(result.at("int8_bytes").as_double(), 0.4 * result.at("float_bytes").as_double());
+  const Ended scored =
+      run_child("qat_eval", {folder / "model.int8", "--synthetic-images", "40", "--json"});
+  ASSERT_EQ(scored.code, 0) << scored.err;
+  EXPECT_EQ(parse_json(scored.out).at("top1").as_double(), result.at("int8_top1").as_double());
+  EXPECT_EQ(parse_json(scored.out).at("bytes").as_int(), result.at("int8_bytes").as_int());
+}
+
+TEST(PtqJob, EveryStepCanBeAskedFor) {
+  const TemporaryFolder folder;
+  std::vector<std::string> flags = small_job(folder / "model.int8");
+  for (const char* flag : {"--preset", "qnnpack", "--observer", "mse", "--wbits", "4", "--equalize",
+                           "--absorb-biases", "--bias-correction", "--bn-batches", "1"})
+    flags.emplace_back(flag);
+  const Ended ended = run_child("qat_ptq", flags);
+  expect_ended(ended, 0, {"equalized", "absorbed", "calibrated on 16", "corrected the biases"});
+}
+
+TEST(PtqJobFault, WrongNamesAndMissedGates) {
+  const TemporaryFolder folder;
+  std::vector<std::string> flags = small_job(folder / "model.int8");
+  flags.insert(flags.end(), {"--preset", "x68"});
+  expect_ended(run_child("qat_ptq", flags), 2, {"x86"});
+  flags.back() = "x86";
+  flags.insert(flags.end(), {"--min-top1", "100"});
+  expect_ended(run_child("qat_ptq", flags), 9, {"is below --min-top1"});
+}
+
+std::vector<std::string> photographs(const std::string& output) {
+  const std::string weights = shared_file("models/mobilenet_v2_tf_imagenet.safetensors");
+  const std::string pictures = real_pictures("imagenet-500");
+  if (weights.empty() || pictures.empty()) return {};
+  return {"--weights",
+          weights,
+          "--model",
+          "mobilenet_v2",
+          "--same-upper-padding",
+          "--num-classes",
+          "1000",
+          "--data-path",
+          pictures,
+          "--class-list",
+          pictures + "/classes.tsv",
+          "--mean",
+          "0.5,0.5,0.5",
+          "--std",
+          "0.5,0.5,0.5",
+          "--calib-dir",
+          "val",
+          "--calib-batches",
+          "4",
+          "--output",
+          output,
+          "--json"};
+}
+
+double int8_top1(std::vector<std::string> flags, const std::vector<std::string>& more) {
+  flags.insert(flags.end(), more.begin(), more.end());
+  const Ended ended = run_child("qat_ptq", flags);
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  return ended.code == 0 ? parse_json(ended.out).at("int8_top1").as_double() : -1;
+}
+
+TEST(PtqJobSlow, PhotographsKeepTheirScoresWithOneScaleAChannel) {
+  const TemporaryFolder folder;
+  const std::vector<std::string> flags = photographs(folder / "model.int8");
+  if (flags.empty()) GTEST_SKIP() << "needs models/ in STAIR_SHARED, imagenet-500 in STAIR_IMAGES";
+  EXPECT_GE(int8_top1(flags, {"--preset", "x86"}), 85.4);
+  EXPECT_LT(int8_top1(flags, {"--preset", "minmax"}), 50);
+}
+
+}  // namespace
+}  // namespace stair::apps

@@ -1,0 +1,60 @@
+// A small network with every neighbourhood that post-training passes look for, and pictures for it.
+#pragma once
+
+#include "core/random.h"
+#include "nn/graph/capture.h"
+#include "nn/graph/graph_module.h"
+#include "nn/model.h"
+#include "qat/ptq/layers.h"
+
+namespace stair::qat {
+
+inline Tensor pictures(int64_t n, uint64_t seed, int64_t size = 40) {
+  Tensor x = Tensor::empty({n, size, size, 3}, DType::f32);
+  Random random(seed);
+  for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = random.normal();
+  return x;
+}
+
+// MobileNetV2 of half the width with batch-norm statistics of its own. Without ReLU6
+// equalization leaves it the same function.
+inline nn::Graph small_model(bool relu6 = false, const char* name = "mobilenet_v2") {
+  nn::ModelOptions options;
+  options.num_classes = 3;
+  options.width = 0.5;
+  options.relu6 = relu6;
+  options.seed = 5;
+  const auto model = nn::find_model(name).build(options);
+  Random random(11);
+  for (const nn::NamedVariable& p : model->named_parameters())
+    if (p.name.ends_with("bias"))
+      for (int64_t i = 0; i < p.variable.value().numel(); ++i)
+        p.variable.value().data<float>()[i] = 0.3F * random.normal();
+  for (int step = 0; step < 4; ++step)
+    (void)(*model)(autograd::Variable(pictures(4, static_cast<uint64_t>(step) + 20)));
+  model->eval();
+  return nn::capture(*model, autograd::Variable(pictures(1, 1)));
+}
+
+inline Tensor outputs_of(nn::GraphModule& model, const Tensor& x) {
+  const autograd::NoGrad no_grad;
+  model.eval();
+  return model(autograd::Variable(x)).value();
+}
+
+inline Batches batches_of(int64_t count, int64_t n = 4) {
+  return [count, n](const std::function<void(const Tensor&)>& f) {
+    for (int64_t i = 0; i < count; ++i) f(pictures(n, static_cast<uint64_t>(i) + 100));
+  };
+}
+
+inline double distance(const Tensor& a, const Tensor& b) {
+  double sum = 0;
+  for (int64_t i = 0; i < a.numel(); ++i) {
+    const double d = a.data<float>()[i] - b.data<float>()[i];
+    sum += d * d / static_cast<double>(a.numel());
+  }
+  return std::sqrt(sum);
+}
+
+}  // namespace stair::qat
