@@ -42,8 +42,7 @@ void add_flags(Options& options, Settings& s) {
                  {.help = "range of weights (default: the preset's)"});
   options.integer("--wbits", c.wbits, {.min = 2, .max = 8}, {.help = "bits of weights"});
   options.integer("--abits", c.abits, {.min = 2, .max = 8}, {.help = "bits of activations"});
-  options.flag("--equalize", c.equalize,
-               {.help = "cross-layer equalization; ReLU6 becomes ReLU", .usual = true});
+  options.flag("--equalize", c.equalize, {.help = "cross-layer equalization", .usual = true});
   options.flag("--absorb-biases", c.absorb_biases,
                {.help = "high biases move to the next layer, after --equalize"});
   options.flag("--bias-correction", c.bias_correction,

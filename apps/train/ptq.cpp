@@ -67,12 +67,11 @@ nn::Graph fold_and_equalize(const PtqConfig& c, nn::GraphModule& model, const qa
   nn::Graph folded = qat::fold_batch_norm(model.graph());
   if (c.equalize) {
     const qat::EqualizeReport report = qat::equalize(folded, batches);
-    say(str("equalized ", report.pairs, " pairs of layers, ", report.activations,
-            " ReLU6 became ReLU"));
+    say(str("equalized ", report.channels, " channels between ", report.pairs, " pairs of layers"));
   }
   if (c.absorb_biases) {
     const qat::EqualizeReport report = qat::absorb_high_biases(folded, batches);
-    say(str("absorbed the biases of ", report.absorbed, " channels in ", report.pairs, " layers"));
+    say(str("absorbed the biases of ", report.channels, " channels in ", report.pairs, " layers"));
   }
   return folded;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "qat/observer.h"
 
@@ -14,7 +15,6 @@ using nn::Node;
 // Two layers; `activation` between them or -1.
 struct Pair {
   int first, activation, second;
-  int between() const { return activation >= 0 ? activation : first; }
 };
 
 std::vector<Pair> pairs_of(Graph& graph) {
@@ -44,10 +44,11 @@ void for_readers(const WeightView& w, int64_t i, const F& f) {
     for (int64_t tap = 0; tap < w.taps; ++tap) f(o, w.at(o, tap, i));
 }
 
-// The largest magnitude of each channel between the layers, and that of the tensor as it came.
+// The largest magnitude of each channel between the layers, before a ReLU6, and
+// what it may be: that of the tensor as it came, or 6.
 struct Reach {
   std::vector<double> channel;
-  double tensor = 0;
+  double most = 0;
 };
 
 void equalize_pair(Graph& graph, const Pair& pair, Reach& reach) {
@@ -60,8 +61,8 @@ void equalize_pair(Graph& graph, const Pair& pair, Reach& reach) {
       r1 = std::max<double>(r1, std::abs(first.w[k]));
     for_readers(second, i, [&](int64_t, float& w) { r2 = std::max<double>(r2, std::abs(w)); });
     double& largest = reach.channel[static_cast<size_t>(i)];
-    if (r1 == 0 || r2 == 0 || reach.tensor == 0) continue;
-    const double s = std::max(std::sqrt(r1 / r2), largest / reach.tensor);
+    if (r1 == 0 || r2 == 0 || largest > reach.most || reach.most == 0) continue;
+    const double s = std::max(std::sqrt(r1 / r2), largest / reach.most);
     for (int64_t k = i * inner; k < (i + 1) * inner; ++k)
       first.w[k] = static_cast<float>(first.w[k] / s);
     if (bias.defined()) bias.data<float>()[i] = static_cast<float>(bias.data<float>()[i] / s);
@@ -70,11 +71,16 @@ void equalize_pair(Graph& graph, const Pair& pair, Reach& reach) {
   }
 }
 
-// By the node that gives the value between the layers.
+// By the first layer of the pair.
 std::map<int, Reach> reaches_of(const Graph& graph, const std::vector<Pair>& pairs,
                                 const Batches& batches) {
   std::map<int, Reach> reaches;
-  for (const Pair& pair : pairs) reaches[pair.between()];
+  std::set<int> rectifies;  // layers with a ReLU behind them
+  for (const Pair& pair : pairs) {
+    const bool clips = pair.activation >= 0 && graph.node(pair.activation).op == "relu6";
+    reaches[pair.first].most = clips ? 6 : 0;
+    if (pair.activation >= 0) rectifies.insert(pair.first);
+  }
   nn::GraphModule model(graph);
   model.eval();
   model.set_observer([&](const Node& node, const autograd::Variable& value) {
@@ -84,12 +90,15 @@ std::map<int, Reach> reaches_of(const Graph& graph, const std::vector<Pair>& pai
     found->second.channel.resize(range.min.size());
     for (size_t c = 0; c < range.min.size(); ++c) {
       double& largest = found->second.channel[c];
-      largest = std::max<double>({largest, -range.min[c], range.max[c]});
-      found->second.tensor = std::max(found->second.tensor, largest);
+      const bool rectified = rectifies.contains(node.id);
+      largest = std::max<double>({largest, rectified ? 0 : -range.min[c], range.max[c]});
     }
   });
   const autograd::NoGrad no_grad;
   batches([&](const Tensor& pictures) { (void)model(autograd::Variable(pictures)); });
+  for (auto& [id, reach] : reaches)
+    if (reach.most == 0)
+      for (double largest : reach.channel) reach.most = std::max(reach.most, largest);
   return reaches;
 }
 
@@ -145,14 +154,12 @@ EqualizeReport equalize(Graph& folded, const Batches& batches) {
   EqualizeReport report;
   const std::vector<Pair> pairs = pairs_of(folded);
   report.pairs = static_cast<int>(pairs.size());
-  for (const Pair& pair : pairs)
-    if (pair.activation >= 0 && folded.node(pair.activation).op == "relu6") {
-      folded.node(pair.activation).op = "relu";
-      ++report.activations;
-    }
   std::map<int, Reach> reaches = reaches_of(folded, pairs, batches);
   for (int round = 0; round < kRounds; ++round)
-    for (const Pair& pair : pairs) equalize_pair(folded, pair, reaches.at(pair.between()));
+    for (const Pair& pair : pairs) equalize_pair(folded, pair, reaches.at(pair.first));
+  for (const auto& [id, reach] : reaches)
+    report.channels += static_cast<int>(std::count_if(reach.channel.begin(), reach.channel.end(),
+                                                      [&](double v) { return v <= reach.most; }));
   return report;
 }
 
@@ -179,7 +186,7 @@ EqualizeReport absorb_high_biases(Graph& folded, const Batches& batches) {
   batches([&](const Tensor& pictures) { (void)model(autograd::Variable(pictures)); });
   for (const Pair& pair : pairs) {
     ++report.pairs;
-    report.absorbed += absorb(folded, pair, moments.at(pair.first));
+    report.channels += absorb(folded, pair, moments.at(pair.first));
   }
   return report;
 }
