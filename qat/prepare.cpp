@@ -245,6 +245,14 @@ std::string to_string(const std::vector<NodeReport>& report) {
   return text;
 }
 
+std::set<const void*> learned_parameters(nn::Module& model) {
+  std::set<const void*> ids;
+  for_modules<Quantizer>(model, [&](Quantizer& q) {
+    for (const nn::NamedVariable& p : q.named_parameters()) ids.insert(p.variable.id());
+  });
+  return ids;
+}
+
 void enable_observers(nn::Module& model, bool on) {
   for_modules<Quantizer>(model, [&](Quantizer& q) { q.enable_observer(on); });
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,9 @@ Prepared prepare_qat(const nn::Graph& graph, const QatConfig& config);
 
 // Prints a report, a line a node.
 std::string to_string(const std::vector<NodeReport>& report);
+
+// Variable::id of the parameters that belong to quantizers.
+std::set<const void*> learned_parameters(nn::Module& model);
 
 // Switches of all quantizers, and of all batch norms, below a module.
 void enable_observers(nn::Module& model, bool on);

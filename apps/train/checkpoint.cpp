@@ -68,10 +68,11 @@ bool of_one_module(const std::vector<std::string>& different) {
 }  // namespace
 
 void save_checkpoint(const std::string& path, const RunState& progress, const Json& settings,
-                     const Json& network, const nn::Module& model, const nn::Optimizer& optimizer) {
+                     const Json& network, const nn::Module& model, const nn::Optimizer& optimizer,
+                     const std::vector<NamedTensor>& low_bit) {
   const std::string progress_text = to_json(progress).dump(1), settings_text = settings.dump(1),
                     network_text = network.dump(1);
-  TensorTable state("state"), optimizer_state("optimizer");
+  TensorTable state("state"), optimizer_state("optimizer"), help("low_bit");
   for (const nn::NamedVariable& v : model.named_state()) state.add(v.name, v.variable.value());
   for (const NamedTensor& t : optimizer.save_state()) optimizer_state.add(t.name, t.tensor);
   std::vector<Section> sections = {Section("progress", std::string_view(progress_text)),
@@ -79,6 +80,8 @@ void save_checkpoint(const std::string& path, const RunState& progress, const Js
                                    Section("network", std::string_view(network_text))};
   state.append_sections(sections);
   optimizer_state.append_sections(sections);
+  for (const NamedTensor& t : low_bit) help.add(t.name, t.tensor);
+  help.append_sections(sections);
   write_section_file(path, kCheckpointMagic, kVersion, sections);
 }
 
@@ -88,9 +91,12 @@ Checkpoint load_checkpoint(const std::string& path) {
                parse_json(file.text("settings"), path),
                parse_json(file.text("network"), path),
                read_tensor_table(file, "state"),
+               {},
                {}};
   for (auto& [name, tensor] : read_tensor_table(file, "optimizer"))
     c.optimizer.push_back({name, tensor});
+  for (auto& [name, tensor] : read_tensor_table(file, "low_bit"))
+    c.low_bit.push_back({name, tensor});
   return c;
 }
 

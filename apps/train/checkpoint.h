@@ -36,11 +36,13 @@ struct Checkpoint {
                   // (describe_network)
   std::map<std::string, Tensor> state;
   std::vector<NamedTensor> optimizer;
+  std::vector<NamedTensor> low_bit;  // of LowBitHelp; empty in float epochs
 };
 
 // Atomic. Throws IoError.
 void save_checkpoint(const std::string& path, const RunState& progress, const Json& settings,
-                     const Json& network, const nn::Module& model, const nn::Optimizer& optimizer);
+                     const Json& network, const nn::Module& model, const nn::Optimizer& optimizer,
+                     const std::vector<NamedTensor>& low_bit = {});
 // Throws FormatError: no checkpoint, newer version, cut, checksum of a section.
 Checkpoint load_checkpoint(const std::string& path);
 

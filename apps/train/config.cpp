@@ -74,6 +74,33 @@ void add_quantization_flags(Options& options, TrainConfig& c) {
   options.flag("--strict", c.strict, {.help = "an operation that stays float is an error"});
 }
 
+void add_low_bit_flags(Options& options, TrainConfig& config) {
+  LowBitConfig& c = config.low_bit;
+  options.group("Below 8 bits");
+  options.text("--scale-init", config.init,
+               {.help = "start of learned scales (default: the quantizer's own)"});
+  options.real("--scale-lr-factor", c.scale_lr_factor, {.min = 0, .max = 1000},
+               {.help = "on the learning rate of what quantizers learn"});
+  options.real("--scale-weight-decay", c.scale_weight_decay, {.min = 0, .max = 100},
+               {.help = "of what quantizers learn"});
+  options.real("--distill", c.distill, {.min = 0, .max = 1},
+               {.help = "share of the loss that comes from the float network"});
+  options.real("--distill-temperature", c.distill_temperature, {.min = 0.01, .max = 1000},
+               {.help = "softens both outputs"});
+  options.real("--weight-mean", c.weight_mean, {.min = 0, .max = 0.999999},
+               {.help = "score and write a running mean of the parameters with this decay"});
+  options.real("--dampening", c.dampening, {.min = 0, .max = 1000},
+               {.help = "pull of weights to their codes, grows along half a cosine"});
+  options.real("--freeze-oscillations", c.freeze_oscillations, {.min = 0, .max = 1},
+               {.help = "freeze weights that oscillate more often, falls from 0.1"});
+  options.flag("--track-oscillations", c.track_oscillations,
+               {.help = "share of oscillating weights in the metrics"});
+  options.integer("--quant-delay", c.quant_delay, {.min = 0, .max = int64_t{1} << 40},
+                  {.help = "QAT steps that only observe", .unit = "steps"});
+  options.texts("--progressive-bits", c.progressive_texts,
+                {.help = "bits before --wbits and --abits, equal shares of the QAT epochs"});
+}
+
 }  // namespace
 
 std::vector<std::string> model_names() {
@@ -205,6 +232,7 @@ void add_train_flags(Options& options, TrainConfig& c) {
   options.flag("--memory-report", c.memory_report,
                {.help = "show what the peak of a step's memory was for", .saved = false});
   add_quantization_flags(options, c);
+  add_low_bit_flags(options, c);
   add_schedule_flags(options, c);
   options.contradiction("--resume", "--weights", "a checkpoint has its own weights");
   options.contradiction("--resume", "--overwrite", "one goes on, the other starts anew");
@@ -250,6 +278,11 @@ void complete(TrainConfig& c, const Options& options) {
   if (c.num_observer_update_epochs == 0 && *c.float_epochs < c.epochs && c.resume.empty())
     throw ConfigError("--num-observer-update-epochs 0 freezes observers that saw no batch",
                       "calibrate first: at least one epoch of --num-observer-update-epochs");
+  for (const std::string& text : c.low_bit.progressive_texts) {
+    if (text.size() != 1 || text[0] < '2' || text[0] > '8')
+      throw ConfigError(str("--progressive-bits '", text, "', expected numbers from 2 to 8"));
+    c.low_bit.progressive_bits.push_back(text[0] - '0');
+  }
   if (!c.lr) c.lr = c.model.weights.empty() ? 0.05 : 1e-4;
   tolerated_nonfinite(c.nonfinite);
   c.grad_precision = autograd::name(grad_precision_of(c.grad_precision));

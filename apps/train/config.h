@@ -43,6 +43,18 @@ struct ModelConfig {
   bool allow_nonfinite = false;
 };
 
+// Help for training below 8 bits; 0: off.
+struct LowBitConfig {
+  double distill = 0, distill_temperature = 4;
+  double weight_mean = 0;  // decay of the running mean of the parameters
+  double dampening = 0, freeze_oscillations = 0;
+  bool track_oscillations = false;
+  int64_t quant_delay = 0;  // steps
+  std::vector<int> progressive_bits;
+  std::vector<std::string> progressive_texts;  // the flag
+  double scale_lr_factor = 1, scale_weight_decay = 0;
+};
+
 struct TrainConfig {
   DataConfig data;
   ModelConfig model;
@@ -52,6 +64,8 @@ struct TrainConfig {
   std::string quantizer = "ste";
   int wbits = 8, abits = 8;
   std::string w_observer = "moving_average_minmax", a_observer = w_observer;
+  std::string init;  // of learned scales; empty: the quantizer's default
+  LowBitConfig low_bit;
   bool first_last_8_bits = true, add_operands_8_bits = true;
   bool strict = false;
   std::string grad_precision;  // empty: what pays on this machine

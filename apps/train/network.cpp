@@ -39,6 +39,7 @@ QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
   qat::QatConfig config = qat::x86_config(c.wbits, c.abits, c.quantizer);
   config.weight.observer = c.w_observer;
   config.activation.observer = c.a_observer;
+  config.weight.init = config.activation.init = c.init;
   config.first_last_8_bits = c.first_last_8_bits;
   config.add_operands_8_bits = c.add_operands_8_bits;
   qat::Prepared prepared = qat::prepare_qat(float_graph.graph(), config);

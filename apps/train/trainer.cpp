@@ -1,7 +1,9 @@
 #include "apps/train/trainer.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <set>
 
 #include "apps/program/environment.h"
 #include "apps/program/report.h"
@@ -133,10 +135,12 @@ void Trainer::resume() {
     return;
   }
   check_settings(checkpoint.settings, settings(), where);
-  if (checkpoint.progress.qat) enter_qat();
+  state_ = checkpoint.progress;
+  // At the end of an epoch the network is that epoch's, and the next one's bits may be others.
+  if (checkpoint.progress.qat) enter_qat(qat_epoch() - (state_.batch == 0 ? 1 : 0));
   restore(checkpoint, *model_, config_.model.allow_nonfinite);
   optimizer_->load_state(checkpoint.optimizer);
-  state_ = checkpoint.progress;
+  if (checkpoint.progress.qat) low_bit_->load_state(checkpoint.low_bit);
 }
 
 // What must not change while a run goes on: bits of the result depend on it.
@@ -150,6 +154,12 @@ Json Trainer::settings() const {
   j.set("first_last_8_bits", config_.first_last_8_bits);
   j.set("add_operands_8_bits", config_.add_operands_8_bits);
   j.set("grad_precision", config_.grad_precision);
+  const LowBitConfig& low_bit = config_.low_bit;
+  j.set("scale_init", config_.init);
+  j.set("distill", low_bit.distill);
+  j.set("weight_mean", low_bit.weight_mean);
+  j.set("oscillations", low_bit.track_oscillations || low_bit.freeze_oscillations > 0);
+  j.set("progressive_bits", join(low_bit.progressive_texts));
   j.set("opt", config_.opt);
   j.set("batch_size", config_.data.batch_size);
   j.set("train_batches", config_.data.train_batches);
@@ -158,8 +168,14 @@ Json Trainer::settings() const {
 }
 
 void Trainer::make_optimizer() {
-  std::vector<nn::ParameterGroup> groups =
-      nn::decay_groups(model_->named_parameters(), config_.weight_decay);
+  std::vector<nn::NamedVariable> plain;
+  nn::ParameterGroup learned{
+      {}, config_.low_bit.scale_lr_factor, config_.low_bit.scale_weight_decay};
+  const std::set<const void*> of_quantizers = qat::learned_parameters(*model_);
+  for (const nn::NamedVariable& p : model_->named_parameters())
+    (of_quantizers.contains(p.variable.id()) ? learned.parameters : plain).push_back(p);
+  std::vector<nn::ParameterGroup> groups = nn::decay_groups(plain, config_.weight_decay);
+  if (!learned.parameters.empty()) groups.push_back(std::move(learned));
   if (config_.opt == "sgd") {
     autograd::SgdOptions options;
     options.momentum = config_.momentum;
@@ -188,9 +204,38 @@ void Trainer::make_schedule() {
   nn::check_schedule(schedule_);
 }
 
-void Trainer::enter_qat() {
-  QatNetwork qat = build_qat(*model_, config_);
+TrainConfig Trainer::config_of_epoch(int64_t epoch) const {
+  TrainConfig c = config_;
+  const std::vector<int>& bits = c.low_bit.progressive_bits;
+  const auto stages = static_cast<int64_t>(bits.size()) + 1;
+  const int64_t epochs = std::max<int64_t>(config_.epochs - *config_.float_epochs, 1);
+  const int64_t stage = std::clamp<int64_t>(epoch * stages / epochs, 0, stages - 1);
+  if (stage + 1 == stages) return c;
+  c.wbits = std::max(c.wbits, bits[static_cast<size_t>(stage)]);
+  c.abits = std::max(c.abits, bits[static_cast<size_t>(stage)]);
+  return c;
+}
+
+double Trainer::qat_progress() const {
+  const int64_t before = *config_.float_epochs * train_->batches();
+  const int64_t all = config_.epochs * train_->batches() - before;
+  return static_cast<double>(state_.step - before) / static_cast<double>(std::max<int64_t>(all, 1));
+}
+
+void Trainer::enter_qat(int64_t epoch) {
+  if (!float_model_) float_model_ = model_;
+  const TrainConfig config = config_of_epoch(epoch);
+  // The teacher of the first stage stays: the float network shares the parameters that train.
+  std::shared_ptr<nn::GraphModule> teacher;
+  if (low_bit_)
+    teacher = low_bit_->teacher();
+  else if (config_.low_bit.distill > 0)
+    teacher = std::static_pointer_cast<nn::GraphModule>(float_model_->clone());
+  wbits_ = config.wbits;
+  abits_ = config.abits;
+  QatNetwork qat = build_qat(*float_model_, config);
   model_ = qat.graph;
+  low_bit_ = std::make_unique<LowBitHelp>(config_.low_bit, *model_, std::move(teacher));
   make_optimizer();
   state_.qat = true;
   steps_in_form_ = 0;
@@ -198,16 +243,26 @@ void Trainer::enter_qat() {
   for (const qat::NodeReport& node : qat.report) floats += node.quantized ? 0 : 1;
   if (folder_)
     write_file(folder_->file("quantization.txt"), std::string_view(qat::to_string(qat.report)));
-  say(str("quantization: ", config_.quantizer, ", weights ", config_.wbits, " bits, activations ",
-          config_.abits, " bits, ", qat.report.size() - static_cast<size_t>(floats),
+  say(str("quantization: ", config_.quantizer, ", weights ", config.wbits, " bits, activations ",
+          config.abits, " bits, ", qat.report.size() - static_cast<size_t>(floats),
           " operations on integers, ", floats, " float"));
 }
 
 void Trainer::begin_epoch() {
   const bool quantized = qat_epoch() >= 0;
-  if (quantized && !state_.qat) enter_qat();
+  const auto bits = [&](int64_t epoch) {
+    const TrainConfig c = config_of_epoch(epoch);
+    return std::pair(c.wbits, c.abits);
+  };
+  // Another stage of the bits begins; a run that resumes inside one has it already.
+  const bool next_stage = quantized && state_.qat && state_.batch == 0 && qat_epoch() > 0 &&
+                          bits(qat_epoch()) != bits(qat_epoch() - 1);
+  if (quantized && (!state_.qat || next_stage)) enter_qat(qat_epoch());
   if (!quantized) return;
-  if (qat_epoch() >= config_.num_observer_update_epochs) qat::enable_observers(*model_, false);
+  int64_t of_stage = 0;
+  while (of_stage < qat_epoch() && bits(qat_epoch()) == bits(qat_epoch() - of_stage - 1))
+    ++of_stage;
+  if (of_stage >= config_.num_observer_update_epochs) qat::enable_observers(*model_, false);
   if (qat_epoch() >= config_.num_batch_norm_update_epochs) qat::freeze_batch_norm(*model_, true);
 }
 
@@ -280,10 +335,16 @@ void Trainer::save(bool must_work) {
   state_.random = autograd::default_random().state();
   char name[64];
   std::snprintf(name, sizeof name, "checkpoint-%08lld.stair", static_cast<long long>(state_.step));
+  TrainConfig network = config_;
+  if (state_.qat) {
+    network.wbits = wbits_;
+    network.abits = abits_;
+  }
   try {
     folder_->restore();
     save_checkpoint(folder_->file(name), state_, settings(),
-                    describe_network(config_, classes_, sets_.class_names), *model_, *optimizer_);
+                    describe_network(network, classes_, sets_.class_names), *model_, *optimizer_,
+                    low_bit_ ? low_bit_->state() : std::vector<NamedTensor>{});
     failed_saves_ = 0;
     (void)prune_checkpoints(folder_->path(), config_.checkpoint_hist, is_valid_checkpoint);
   } catch (const IoError& error) {

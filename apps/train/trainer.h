@@ -14,6 +14,7 @@
 #include "apps/train/checkpoint.h"
 #include "apps/train/config.h"
 #include "apps/train/data.h"
+#include "apps/train/low_bit.h"
 #include "apps/train/network.h"
 #include "nn/optimizer.h"
 #include "nn/schedule.h"
@@ -48,8 +49,13 @@ class Trainer {
   Json settings() const;
   void make_optimizer();
   void make_schedule();
-  void enter_qat();
+  // With the bits of a QAT epoch.
+  void enter_qat(int64_t epoch);
   void begin_epoch();
+  // Bits of an epoch: those of its stage, at least the configuration's.
+  TrainConfig config_of_epoch(int64_t qat_epoch) const;
+  // From 0 to 1 through the QAT steps.
+  double qat_progress() const;
   int64_t qat_epoch() const { return state_.epoch - *config_.float_epochs; }
 
   bool train_epoch();
@@ -79,6 +85,9 @@ class Trainer {
   int64_t classes_ = 0;
   std::unique_ptr<data::Loader> train_, val_;
   std::shared_ptr<nn::GraphModule> model_;
+  std::shared_ptr<nn::GraphModule> float_model_;  // of QAT epochs; shares their parameters
+  std::unique_ptr<LowBitHelp> low_bit_;           // of QAT epochs
+  int wbits_ = 0, abits_ = 0;                     // of the stage that runs
   std::unique_ptr<nn::Optimizer> optimizer_;
   nn::Schedule schedule_;
   RunState state_;

@@ -50,20 +50,26 @@ class BufferSnapshot {
 }  // namespace
 
 Trainer::StepResult Trainer::step(const data::Batch& batch) {
+  if (state_.qat && config_.low_bit.quant_delay > 0)
+    qat::enable_fake_quant(*model_, state_.step - *config_.float_epochs * train_->batches() >=
+                                        config_.low_bit.quant_delay);
   autograd::CrossEntropyOptions options;
   options.label_smoothing = config_.label_smoothing;
   const autograd::Recompute recompute(config_.recompute);
   const autograd::Variable logits = (*model_)(autograd::Variable(batch.images));
-  const autograd::Variable loss = autograd::cross_entropy(logits, batch.labels, options);
+  autograd::Variable loss = autograd::cross_entropy(logits, batch.labels, options);
+  if (low_bit_) loss = low_bit_->loss(loss, logits, batch.images);
   const double value = loss.value().item<float>();
   if (!std::isfinite(value)) return {value, 0, false};
   loss.backward();
+  if (low_bit_) low_bit_->after_backward(qat_progress());
   const std::vector<nn::NamedVariable> parameters = model_->named_parameters();
   const double norm = config_.clip_grad_norm
                           ? nn::clip_grad_norm(parameters, *config_.clip_grad_norm)
                           : nn::gradient_norm(parameters);
   if (!std::isfinite(norm)) return {value, 0, false};
   optimizer_->step(*config_.lr * nn::lr_factor(schedule_, state_.step));
+  if (low_bit_) low_bit_->after_step(qat_progress());
   return {value, count_hits(logits.value(), batch.labels), true};
 }
 

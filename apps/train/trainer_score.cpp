@@ -59,6 +59,10 @@ Json Trainer::record(const EpochScores& scores) const {
   }
   j.set("observers_frozen", state_.qat && qat_epoch() >= config_.num_observer_update_epochs);
   j.set("batch_norm_frozen", state_.qat && qat_epoch() >= config_.num_batch_norm_update_epochs);
+  if (low_bit_ && low_bit_->tracker()) {
+    j.set("oscillating", low_bit_->tracker()->oscillating());
+    j.set("frozen", low_bit_->tracker()->frozen());
+  }
   j.set("state_hash", state_hash(*model_, *optimizer_));
   j.set("images_per_second",
         json_number(epoch_seconds_ > 0 ? static_cast<double>(epoch_images_) / epoch_seconds_ : 0));
@@ -102,9 +106,13 @@ void Trainer::write_int8(const EpochScores& scores) {
 bool Trainer::finish_epoch() {
   const bool last = state_.epoch + 1 == config_.epochs;
   const bool with_int8 = state_.qat && (last || (qat_epoch() + 1) % config_.convert_every == 0);
-  const EpochScores scores = score(with_int8);
-  if (!scores.finished) return false;
-  if (with_int8) write_int8(scores);
+  EpochScores scores;
+  {
+    const LowBitHelp::MeanScope means(low_bit_.get());
+    scores = score(with_int8);
+    if (!scores.finished) return false;
+    if (with_int8) write_int8(scores);
+  }
   last_record_ = record(scores);
   metrics_->write(last_record_);
   if (const std::string note = metrics_->take_note(); !note.empty()) say(note);

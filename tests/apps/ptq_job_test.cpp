@@ -85,12 +85,13 @@ double int8_top1(std::vector<std::string> flags, const std::vector<std::string>&
   return ended.code == 0 ? parse_json(ended.out).at("int8_top1").as_double() : -1;
 }
 
-TEST(PtqJobSlow, PhotographsKeepTheirScoresWithOneScaleAChannel) {
+TEST(PtqJobSlow, PhotographsKeepTheirScoresPerChannelAndEqualized) {
   const TemporaryFolder folder;
   const std::vector<std::string> flags = photographs(folder / "model.int8");
   if (flags.empty()) GTEST_SKIP() << "needs models/ in STAIR_SHARED, imagenet-500 in STAIR_IMAGES";
   EXPECT_GE(int8_top1(flags, {"--preset", "x86"}), 85.4);
-  EXPECT_LT(int8_top1(flags, {"--preset", "minmax"}), 50);
+  EXPECT_LT(int8_top1(flags, {"--preset", "minmax"}), 20);
+  EXPECT_GT(int8_top1(flags, {"--preset", "qnnpack", "--equalize", "--bias-correction"}), 75);
 }
 
 }  // namespace

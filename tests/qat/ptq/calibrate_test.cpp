@@ -19,7 +19,7 @@ TEST(CalibrateExact, EveryPresetGivesTheIntegersThatShip) {
   const Tensor x = pictures(3, 3), expected = outputs_of(reference, x);
   for (const Preset& preset : presets()) {
     nn::GraphModule quantized(prepare_qat(folded.deep_copy(), preset.config).graph);
-    calibrate(quantized, batches_of(3));
+    calibrate(quantized, batches_of(1));
     const Tensor qat = outputs_of(quantized, x);
     const Tensor int8 = Int8Session(convert(quantized.graph())).run(x);
     for (int64_t i = 0; i < qat.numel(); ++i)

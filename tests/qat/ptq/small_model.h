@@ -9,7 +9,7 @@
 
 namespace stair::qat {
 
-inline Tensor pictures(int64_t n, uint64_t seed, int64_t size = 40) {
+inline Tensor pictures(int64_t n, uint64_t seed, int64_t size = 24) {
   Tensor x = Tensor::empty({n, size, size, 3}, DType::f32);
   Random random(seed);
   for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = random.normal();
