@@ -34,7 +34,7 @@ TEST(TrainLowBit, EverySwitchTrainsAndShowsInTheRecords) {
   ASSERT_EQ(ended.code, 0) << ended.err;
   EXPECT_NE(ended.err.find("weights 6 bits, activations 6 bits"), std::string::npos) << ended.err;
   EXPECT_NE(ended.err.find("weights 3 bits, activations 4 bits"), std::string::npos) << ended.err;
-  const Json& last = metrics_of(folder / "run").back();
+  const Json last = metrics_of(folder / "run").back();
   EXPECT_GE(last.at("oscillating").as_double(), 0);
   EXPECT_GE(last.at("frozen").as_double(), 0);
 }
