@@ -14,36 +14,8 @@ namespace {
 // 6 pixels: 12 sums, two weights and a pixel fill the 16 vector registers but one.
 constexpr IgemmMicro kIgemm{6, Vec::kLanes, igemm_panel<6>};
 constexpr OuterMicro kOuter{Vec::kLanes, {{6, outer_panel<6>}, {4, outer_panel<4>}}, copy_tiles};
-constexpr WinogradMicro kWinograd{kIgemm,
-                                  kOuter,
-                                  winograd_spread<InputTransform>,
-                                  winograd_spread<GradientTransform>,
-                                  winograd_output,
-                                  winograd_weights<WeightsTransform>,
-                                  winograd_weights<WeightsBackTransform>};
 
-template <class Args>
-bool pays(const Args& a) {
-  return winograd_pays(a.s);
-}
-template <class Args>
-bool supports(const Args& a) {
-  return !a.s.depthwise();
-}
-
-constexpr ConvForward<float>::Impl kWinogradForward{
-    [](const ConvForward<float>::Args& a) { winograd_forward(a, kWinograd); }, pays};
-constexpr ConvBackwardData<float>::Impl kWinogradBackwardData{
-    [](const ConvBackwardData<float>::Args& a) { winograd_backward_data(a, kWinograd); }, pays};
-constexpr ConvBackwardWeights<float>::Impl kWinogradBackwardWeights{
-    [](const ConvBackwardWeights<float>::Args& a) { winograd_backward_weights(a, kWinograd); },
-    pays};
-constexpr ConvForward<float>::Impl kForward{
-    [](const ConvForward<float>::Args& a) { igemm_forward(a, kIgemm); }, supports};
-constexpr ConvBackwardData<float>::Impl kBackwardData{
-    [](const ConvBackwardData<float>::Args& a) { igemm_backward_data(a, kIgemm); }, supports};
-constexpr ConvBackwardWeights<float>::Impl kBackwardWeights{
-    [](const ConvBackwardWeights<float>::Args& a) { outer_backward_weights(a, kOuter); }, supports};
+#include "kernels/conv/conv_f32.inc"
 
 }  // namespace
 
