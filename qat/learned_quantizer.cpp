@@ -164,6 +164,12 @@ double least_squares_scale(std::span<const float> values, double n, double p) {
   return best_scale;
 }
 
+double mean_scale(std::span<const float> values, double p) {
+  double sum = 0;
+  for (float v : values) sum += std::abs(v);
+  return 2 * (sum / std::max<double>(static_cast<double>(values.size()), 1)) / std::sqrt(p);
+}
+
 Moments moments_of(std::span<const float> values) {
   Moments m;
   const double n = std::max<double>(1, static_cast<double>(values.size()));

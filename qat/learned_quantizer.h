@@ -57,6 +57,9 @@ class LearnedQuantizer : public Quantizer {
 // most 65536.
 double least_squares_scale(std::span<const float> values, double n, double p);
 
+// LSQ's start, 2 * mean(|x|) / sqrt(p).
+double mean_scale(std::span<const float> values, double p);
+
 struct Moments {
   double mean = 0, deviation = 0;  // divisor N
 };

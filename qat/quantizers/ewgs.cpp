@@ -44,9 +44,7 @@ class Ewgs final : public LearnedQuantizer {
 
  private:
   double initial(std::span<const float> values, double p) const override {
-    double sum = 0;
-    for (float v : values) sum += std::abs(v);
-    return 2 * (sum / std::max<double>(static_cast<double>(values.size()), 1)) / std::sqrt(p);
+    return mean_scale(values, p);
   }
 };
 

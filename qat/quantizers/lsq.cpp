@@ -44,9 +44,7 @@ class Lsq final : public LearnedQuantizer {
   double initial(std::span<const float> values, double p) const override {
     if (spec().init == "mse")
       return least_squares_scale(values, spec().is_signed || p < spec().qmax ? -p - 1 : 0, p);
-    double sum = 0;
-    for (float v : values) sum += std::abs(v);
-    return 2 * (sum / std::max<double>(static_cast<double>(values.size()), 1)) / std::sqrt(p);
+    return mean_scale(values, p);
   }
 };
 
