@@ -70,6 +70,21 @@ Variable divide_channels(const Variable& w, const Variable& f) {
   });
 }
 
+// Of more steps not even an accumulator of zero leaves 32 bits room for a sum.
+constexpr float kMostBiasSteps = 1 << 30;
+
+// b in whole steps of x_scale * weight scale, per channel.
+Variable in_whole_steps(const Variable& b, float x_scale, const QParams& weight) {
+  Tensor y = b.value().clone();
+  for (int64_t c = 0; c < y.numel(); ++c) {
+    const float step = x_scale * weight.scale[weight.per_channel() ? static_cast<size_t>(c) : 0];
+    const float steps = std::nearbyint(y.data<float>()[c] / step);
+    if (std::abs(steps) <= kMostBiasSteps) y.data<float>()[c] = steps * step;
+  }
+  return autograd::record("bias_steps", {b}, y,
+                          [](const Tensor& gy) { return std::vector<Tensor>{gy}; });
+}
+
 }  // namespace
 
 QatConv::QatConv(const QatConvOptions& options, std::shared_ptr<Quantizer> weight_quantizer)
@@ -96,7 +111,14 @@ Variable QatConv::convolve(const Variable& x, const Variable& w, const Variable&
                          : autograd::conv2d(x, w, bias, options_.conv);
 }
 
-QatConv::Folded QatConv::folded(std::span<const Variable> in) const {
+QatConv::Folded QatConv::folded(std::span<const Variable> in, float x_scale) const {
+  Folded form = folded_real_bias(in);
+  if (options_.integer_bias && x_scale > 0 && form.bias.defined() && form.weight.quantized())
+    form.bias = in_whole_steps(form.bias, x_scale, form.weight.value().qparams());
+  return form;
+}
+
+QatConv::Folded QatConv::folded_real_bias(std::span<const Variable> in) const {
   if (!options_.batch_norm) return {(*weight_quantizer_)(in[1]), in[2]};
   const Variable f = bn_factor(in[3], in[6], options_.eps, false);
   const Variable weight = (*weight_quantizer_)(autograd::mul(in[1], per_output_channel(f, in[1])));
@@ -122,7 +144,7 @@ Variable QatConv::run(std::span<const Variable> in, Quantizer* next) const {
     throw ConfigError(str("QatConv: ", in.size(), " inputs, expected ", expected));
   const bool batch_statistics = options_.batch_norm && is_training() && !bn_frozen();
   if (!batch_statistics) {
-    const Folded form = folded(in);
+    const Folded form = folded(in, in[0].quantized() ? in[0].value().qparams().scale[0] : 0);
     return convolve(in[0], form.weight, form.bias);
   }
   if (in[7].defined()) ++*in[7].value().data<int64_t>();

@@ -12,6 +12,10 @@ struct QatConvOptions {
   bool batch_norm = false;
   double momentum = 0.1;
   double eps = 1e-5;
+  // What ships has biases of whole steps of the accumulator, x scale * weight scale, so that
+  // engines whose bias is an int32 compute the same (numerics.md, int32 bias); their gradient
+  // passes straight through. A bias of more than 2^30 steps stays as it is.
+  bool integer_bias = false;
 };
 
 // Inputs of forward_many: x, weight, bias (or undefined); with batch norm also gamma, beta,
@@ -41,11 +45,12 @@ class QatConv final : public nn::Module {
   Variable forward_into(std::span<const Variable> inputs, nn::Module& next) override;
   std::shared_ptr<nn::Module> clone() const override;
 
-  // What ships: integer weights with QParams, and the bias (undefined if there is none).
+  // What ships: integer weights with QParams, and the bias (undefined if there is none), real when
+  // the input is (x_scale 0).
   struct Folded {
     Variable weight, bias;
   };
-  Folded folded(std::span<const Variable> inputs) const;
+  Folded folded(std::span<const Variable> inputs, float x_scale = 0) const;
 
   const QatConvOptions& options() const { return options_; }
   Quantizer& weight_quantizer() const { return *weight_quantizer_; }
@@ -53,6 +58,7 @@ class QatConv final : public nn::Module {
   void freeze_bn(bool on) { bn_frozen_.value().data<uint8_t>()[0] = on ? 1 : 0; }
 
  private:
+  Folded folded_real_bias(std::span<const Variable> inputs) const;
   // forward_many, its result passed to `next` when there is one and the batch norm is on its own.
   Variable run(std::span<const Variable> inputs, Quantizer* next) const;
   Variable convolve(const Variable& x, const Variable& w, const Variable& bias) const;

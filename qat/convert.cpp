@@ -144,11 +144,13 @@ class Conversion {
     EvalScope eval(conv);
     const autograd::NoGrad no_grad;
     refuse_simulated(node, conv.weight_quantizer());
-    const QatConv::Folded form = conv.folded(inputs);
+    const int input = index(node, node.inputs[0]);
+    const Int8Format& x = result_.nodes[static_cast<size_t>(input)].format;
+    const QatConv::Folded form = conv.folded(inputs, x.real ? 0 : x.scale);
     if (!form.weight.quantized())
       throw ConfigError(str("convert: the weights of '", node.name, "' are not quantized"),
                         "switch fake-quant on");
-    Int8Node& made = add(node, "conv", {index(node, node.inputs[0])});
+    Int8Node& made = add(node, "conv", {input});
     made.format.real = true;
     made.weight = form.weight.value().clone();
     const QParams& p = form.weight.value().qparams();

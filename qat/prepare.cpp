@@ -116,6 +116,7 @@ class Preparation {
     refuse_overflow(node, w);
     QatConvOptions options;
     options.linear = node.op == "linear";
+    options.integer_bias = true;
     if (!options.linear) read_conv(node.attributes, options.conv);
     std::vector<int> inputs = {node.inputs[0], node.inputs[1],
                                node.inputs.size() > 2 ? node.inputs[2] : -1};

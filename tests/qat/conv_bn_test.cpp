@@ -7,6 +7,7 @@
 
 #include "autograd/ops/batch_norm.h"
 #include "autograd/ops/dequantize.h"
+#include "autograd/ops/sum.h"
 #include "core/random.h"
 
 namespace stair::qat {
@@ -190,6 +191,49 @@ TEST(ConvBn, WrongNumbersOfInputsAreRefused) {
   const std::vector<Variable> three(3);
   EXPECT_THROW((void)c.forward_many(three), ConfigError);
   EXPECT_THROW((void)c.forward(Variable()), ConfigError);
+}
+
+TEST(ConvBn, IntegerBiasesAreWholeStepsOfTheAccumulator) {
+  const Layer layer;
+  QatConvOptions o = options();
+  o.integer_bias = true;
+  const QatConv c(o, make_quantizer(weight_spec(), kChannels));
+  const float x_scale = 0.37F;
+  const auto real = c.folded(layer.inputs({})), whole = c.folded(layer.inputs({}), x_scale);
+  const std::vector<float>& scale = real.weight.value().qparams().scale;
+  ASSERT_EQ(scale, whole.weight.value().qparams().scale);
+  int moved = 0, kept = 0;
+  for (size_t i = 0; i < kChannels; ++i) {
+    const float step = x_scale * scale[i], before = real.bias.value().data<float>()[i],
+                after = whole.bias.value().data<float>()[i];
+    if (std::abs(before / step) > 1 << 30) {
+      EXPECT_EQ(before, after) << "channel " << i;
+      ++kept;
+      continue;
+    }
+    EXPECT_EQ(after, std::nearbyint(before / step) * step) << "channel " << i;
+    EXPECT_LE(std::abs(after - before), 0.51F * step + 1e-6F * std::abs(before)) << "channel " << i;
+    moved += after != before;
+  }
+  EXPECT_GT(moved, 0);
+  // The channel of gamma zero has the smallest scale there is.
+  EXPECT_EQ(kept, 0);
+  // Steps as small as these leave no bias in 32 bits.
+  const auto tiny = c.folded(layer.inputs({}), 1e-12F);
+  for (int64_t i = 0; i < kChannels; ++i)
+    EXPECT_EQ(tiny.bias.value().data<float>()[i], real.bias.value().data<float>()[i]);
+}
+
+TEST(ConvBn, IntegerBiasesPassTheirGradientThrough) {
+  const Layer layer;
+  QatConvOptions o = options();
+  o.integer_bias = true;
+  QatConv c(o, make_quantizer(weight_spec(), kChannels));
+  c.freeze_bn(true);
+  const Variable x = codes(normal({2, 5, 5, kInputs}, 7));
+  autograd::sum(c.forward_many(layer.inputs(x))).backward();
+  for (int64_t i = 0; i < kChannels; ++i)
+    EXPECT_EQ(layer.beta.grad().data<float>()[i], 50) << "channel " << i;
 }
 
 }  // namespace

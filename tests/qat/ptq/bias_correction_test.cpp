@@ -35,7 +35,7 @@ TEST(BiasCorrection, TheMeansOfTheBatchAreThoseOfTheFloatNetwork) {
     off_after += std::abs(after[c] - wanted[c]);
   }
   EXPECT_GT(off_before, 0.01);
-  EXPECT_LT(off_after, 1e-4 * (1 + off_before));
+  EXPECT_LT(off_after, 0.05 * off_before);  // what the whole steps of the biases leave
 }
 
 TEST(BiasCorrection, TheReferenceStaysAsItIs) {
