@@ -7,7 +7,7 @@
 #include "apps/program/report.h"
 #include "apps/program/run_main.h"
 #include "apps/train/data.h"
-#include "apps/train/scored_file.h"
+#include "apps/train/trace.h"
 #include "core/parallel.h"
 #include "core/safetensors.h"
 #include "core/text.h"
@@ -16,7 +16,7 @@ namespace stair::apps {
 namespace {
 
 struct Settings {
-  std::string file, logits, expect_logits;
+  std::string file, logits, expect_logits, trace;
   DataConfig data;
   ModelConfig model;
   int threads = 0;
@@ -37,6 +37,9 @@ void add_flags(Options& options, Settings& s) {
                 .usual = true});
   options.text("--expect-logits", s.expect_logits,
                {.help = "exit 9 unless each logit equals that of this --logits file bit for bit",
+                .value = "FILE"});
+  options.text("--trace", s.trace,
+               {.help = "write pictures, logits and the first batch's codes (safetensors)",
                 .value = "FILE"});
   options.real("--min-top1", s.min_top1, {.min = 0, .max = 100},
                {.help = "exit 9 below this top-1", .unit = "percent"});
@@ -92,15 +95,17 @@ int run(const std::vector<std::string>& arguments) {
   if (s.pin) pin_threads();
   complete_data(s.data, s.model, options);
   const Datasets first = open_datasets(s.data, false);
-  const ScoredFile file = open_scored_file(s.file, s.model, s.data,
-                                           static_cast<int64_t>(first.class_names.size()), options);
+  ScoredFile file = open_scored_file(s.file, s.model, s.data,
+                                     static_cast<int64_t>(first.class_names.size()), options);
   // The built-in set is drawn in the size that the file asks for.
   const Datasets sets = s.data.data_path.empty() ? open_datasets(file.data, false) : first;
   data::Loader loader(sets.val, val_transform(file.data), val_loader_options(file.data));
   Progress progress(std::cerr, {terminal_of(2), 50, options.quiet(), "img"}, file.form,
                     loader.batches());
   EvaluateOptions how;
-  how.keep_logits = !s.logits.empty() || !s.expect_logits.empty();
+  how.keep_logits = !s.logits.empty() || !s.expect_logits.empty() || !s.trace.empty();
+  std::optional<Trace> trace;
+  if (!s.trace.empty()) trace.emplace(file);
   int64_t batches = 0, seen = 0;
   how.progress = [&](int64_t done) {
     progress.update(++batches, done - seen);
@@ -118,6 +123,7 @@ int run(const std::vector<std::string>& arguments) {
     const NamedTensor tensors[] = {{"logits", score.logits}, {"labels", score.labels}};
     write_safetensors(s.logits, tensors, {{"form", file.form}});
   }
+  if (trace) trace->write(s.trace, score.logits);
   if (options.json())
     std::cout << to_json(file, score, loader).dump() << std::endl;
   else
