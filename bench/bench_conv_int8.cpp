@@ -1,7 +1,7 @@
 // Times the integer convolutions of ResNet-18 and MobileNetV2 at 224 pixels, each distinct layer
 // alone, u8 codes to u8 codes (deployment) and to f32 (the forward of training).
 //   bench_conv_int8 [--net resnet18|mobilenet_v2] [--layer TEXT] [--batch 32] [--threads N]
-//   [--isa NAME] [--seconds 0.3] [--json]
+//   [--isa NAME] [--w-bits 8|4|2] [--seconds 0.3] [--json]
 // Prints the median milliseconds and GOP/s of both, their share of the machine's measured vpdpbusd
 // peak, the packing of the weights, and sums over each network (every layer as often as the network
 // has it).
@@ -64,7 +64,7 @@ struct Times {
   std::string kernel;
 };
 
-Times time_layer(const ConvShape& s, double seconds) {
+Times time_layer(const ConvShape& s, const Options& o) {
   const Scratch x = random_bytes(s.n * s.h * s.w * s.c, 1), w = random_bytes(s.o * s.k(), 2);
   const Scratch y(static_cast<size_t>(s.rows() * s.o) * 4);
   const std::vector<float> multiplier(static_cast<size_t>(s.o), 1e-4F),
@@ -73,7 +73,8 @@ Times time_layer(const ConvShape& s, double seconds) {
   a.s = s;
   a.x = x.as<uint8_t>();
   a.x_zero_point = s.c == 3 ? 114 : 0;  // pictures; what follows a ReLU
-  a.w = w.as<int8_t>();
+  a.w = w.as<int8_t>();  // random bytes, which hold random codes of few bits, too
+  a.w_bits = o.w_bits;
   a.multiplier = multiplier.data();
   a.bias = bias.data();
   a.requant = {.inv_scale = 20, .zero_point = 3, .lo = 3, .hi = 255, .is_signed = false};
@@ -81,9 +82,9 @@ Times time_layer(const ConvShape& s, double seconds) {
   const PackedConvInt8 packed(a);
   Times t{};
   t.kernel = packed.kernel();
-  t.code = bench::median_ms(seconds, [&] { packed.run(a); });
+  t.code = bench::median_ms(o.seconds, [&] { packed.run(a); });
   a.output = ConvOutput::real;
-  t.real = bench::median_ms(seconds, [&] { packed.run(a); });
+  t.real = bench::median_ms(o.seconds, [&] { packed.run(a); });
   t.pack = bench::median_ms(0, [&] { PackedConvInt8{a}; });
   return t;
 }
@@ -109,7 +110,7 @@ void bench_net(bench::Net net, const Options& o, double peak, bool& first_row) {
     l.s.n = o.batch;
     const std::string name = bench::layer_name(l.s);
     if (name.find(o.layer) == std::string::npos) continue;
-    const Times t = time_layer(l.s, o.seconds);
+    const Times t = time_layer(l.s, o);
     const double gop = 2e-9 * static_cast<double>(l.s.rows() * l.s.o * l.s.k());
     code += t.code * l.count;
     real += t.real * l.count;

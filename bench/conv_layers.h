@@ -113,6 +113,7 @@ struct Options {
   std::string net, layer, isa;
   int64_t batch = 32;
   int threads = 0;
+  int w_bits = 8;
   double seconds = 0.3;
   bool json = false;
 };
@@ -139,6 +140,8 @@ inline Options parse(int argc, char** argv) {
       o.batch = std::stoll(value);
     else if (flag == "--threads")
       o.threads = std::stoi(value);
+    else if (flag == "--w-bits")
+      o.w_bits = std::stoi(value);
     else if (flag == "--seconds")
       o.seconds = std::stod(value);
     else

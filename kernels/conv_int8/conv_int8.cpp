@@ -10,8 +10,8 @@ PackedConvInt8::PackedConvInt8(const ConvInt8::Args& args) {
     return true;
   });
   if (impl_->pack != nullptr) {
-    packed_ = allocate(impl_->packed_bytes(args.s));
-    impl_->pack(args.s, args.w, packed_.get());
+    packed_ = allocate(impl_->packed_bytes(args));
+    impl_->pack(args, packed_.get());
   }
 }
 

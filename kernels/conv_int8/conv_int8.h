@@ -51,7 +51,10 @@ struct ConvInt8 {
     const void* x;  // [N,H,W,C] u8 or s8
     bool x_signed = false;
     int32_t x_zero_point = 0;
-    const int8_t* w;                        // [O,KH,KW,I]
+    // [O,KH,KW,I]; of 4 or 2 bits: a row of packed_bytes(KH * KW * I, w_bits) bytes for each o, as
+    // pack_codes writes it.
+    const int8_t* w;
+    int w_bits = 8;                         // 8, 4 or 2
     const int32_t* w_zero_point = nullptr;  // [O], or null: symmetric
     const void* packed = nullptr;           // what `pack` wrote for w
     const int32_t* bias_s32 = nullptr;      // [O] or null
@@ -66,10 +69,11 @@ struct ConvInt8 {
     void (*run)(const Args&);
     // Which arguments it can run; looks at everything but the pointers' targets. Null: everything.
     bool (*supports)(const Args&);
-    // Bytes of, and the writing of, the packed form of w[O,KH,KW,I]; null: the kernel reads w
-    // itself.
-    size_t (*packed_bytes)(const ConvShape&);
-    void (*pack)(const ConvShape&, const int8_t* w, void* packed);
+    // Bytes of, and the writing of, the panels of w, whose shape, w and w_bits are read; null: the
+    // kernel reads w itself. Weights of 4 and 2 bits keep them in their panels; those of a
+    // depthwise convolution, which are few, take 8.
+    size_t (*packed_bytes)(const Args&);
+    void (*pack)(const Args&, void* packed);
   };
   static constexpr const char* kName = "conv_int8";
 };

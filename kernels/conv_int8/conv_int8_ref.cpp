@@ -1,3 +1,6 @@
+#include <vector>
+
+#include "core/packed_codes.h"
 #include "core/parallel.h"
 #include "kernels/conv_int8/scalar_epilogue.h"
 
@@ -25,7 +28,17 @@ int32_t accumulate(const ConvInt8::Args& a, int64_t n, int64_t oy, int64_t ox, i
   return static_cast<int32_t>(sum);
 }
 
-void conv_int8(const ConvInt8::Args& a) {
+void conv_int8(const ConvInt8::Args& args) {
+  ConvInt8::Args a = args;
+  std::vector<int8_t> codes;
+  if (a.w_bits < 8) {
+    const int64_t k = a.s.k(), row = packed_bytes(k, a.w_bits);
+    codes.resize(static_cast<size_t>(a.s.o * k));
+    for (int64_t o = 0; o < a.s.o; ++o)
+      unpack_codes(reinterpret_cast<const uint8_t*>(a.w) + o * row, k, a.w_bits,
+                   codes.data() + o * k);
+    a.w = codes.data();
+  }
   const int64_t oh = a.s.oh(), ow = a.s.ow();
   parallel_tasks(a.s.n * oh, [&](int64_t row) {
     for (int64_t ox = 0; ox < ow; ++ox)

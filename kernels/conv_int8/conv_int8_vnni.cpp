@@ -10,6 +10,7 @@ namespace {
 #include "kernels/conv_int8/vector_avx512.inc"
 #include "kernels/conv_int8/copy_avx512.inc"
 #include "kernels/conv_int8/gather.inc"
+#include "kernels/conv_int8/unpack.inc"
 #include "kernels/conv_int8/epilogue.inc"
 #include "kernels/conv_int8/unrolled.inc"
 #include "kernels/conv_int8/narrow.inc"
@@ -28,12 +29,13 @@ constexpr GemmKernel kGemm{.panel_cols = kPanelVectors * Vector::kLanes,
                            .step_multiple = 1,
                            .row_block = kRowBlock,
                            .gather = gather_rows,
+                           .unpack = unpack_panel,
                            .panel = multiply_panel};
 
 constexpr ConvInt8::Impl kConvInt8{
     [](const ConvInt8::Args& args) { gemm_run(kGemm, args); }, gemm_supports,
-    [](const ConvShape& s) { return gemm_packed_bytes(kGemm, s); },
-    [](const ConvShape& s, const int8_t* w, void* packed) { gemm_pack(kGemm, s, w, packed); }};
+    [](const ConvInt8::Args& args) { return gemm_packed_bytes(kGemm, args); },
+    [](const ConvInt8::Args& args, void* packed) { gemm_pack(kGemm, args, packed); }};
 
 }  // namespace
 

@@ -18,7 +18,7 @@ struct Plan {
   ChannelConstants channels{};
 
   Plan(const GemmKernel& k, const ConvInt8::Args& a)
-      : kernel(k), args(a), layout(k, a.s), rows(k, a, layout), epilogue(tile_epilogue(a)) {
+      : kernel(k), args(a), layout(k, a), rows(k, a, layout), epilogue(tile_epilogue(a)) {
     if (rows.rows() > 0) split();
   }
   int32_t stored_zero_point() const {
@@ -83,10 +83,12 @@ PanelTask panel_task(const Plan& plan, int64_t unit) {
 void run_task(const Plan& plan, int64_t row_task, int64_t unit_task) {
   const bool sums_needed = plan.args.w_zero_point != nullptr;
   const auto most = static_cast<size_t>(ceil_div(plan.rows.most_rows(), 16) * 16);
-  Scratch scratch(most * 12 + plan.rows.scratch_bytes());
-  int64_t* at = scratch.as<int64_t>();
-  int32_t* row_sums = scratch.as<int32_t>() + 2 * most;
-  uint8_t* a = scratch.as<uint8_t>() + 12 * most;
+  const size_t panel_bytes = plan.layout.blocks > 0 ? plan.layout.panel_codes : 0;
+  Scratch scratch(panel_bytes + most * 12 + plan.rows.scratch_bytes());
+  uint8_t* panel = scratch.as<uint8_t>();
+  int64_t* at = reinterpret_cast<int64_t*>(panel + panel_bytes);
+  int32_t* row_sums = reinterpret_cast<int32_t*>(at + most);
+  uint8_t* a = reinterpret_cast<uint8_t*>(row_sums + most);
   plan.rows.outputs(row_task, at);
   RowSource::Pieces pieces;
   int64_t group = -1;
@@ -98,7 +100,11 @@ void run_task(const Plan& plan, int64_t row_task, int64_t unit_task) {
       for (int64_t i = 0; sums_needed && i < pieces.count; ++i)
         sum_rows(plan, pieces[i], row_sums + pieces[i].first);
     }
-    const PanelTask unit_task_of = panel_task(plan, unit);
+    PanelTask unit_task_of = panel_task(plan, unit);
+    if (plan.layout.blocks > 0) {
+      plan.kernel.unpack(unit_task_of.w, plan.layout.blocks, plan.args.w_bits, panel);
+      unit_task_of.w = panel;
+    }
     for (int64_t i = 0; i < pieces.count; ++i) {
       const Piece& piece = pieces[i];
       PanelTask task = unit_task_of;

@@ -13,10 +13,15 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
+#include <vector>
 
 #include "kernels/conv_int8/conv_int8.h"
 
 namespace stair::kernels {
+
+// Bytes of a packed panel that are unpacked together.
+inline constexpr int kPackedBlock = 64;
 
 // A Requant whose clamp is done in float before the rounding: q = rne(clamp(y * inv_scale, lo, hi))
 // + zero_point. lo and hi are whole numbers relative to the zero point, so this is the same code
@@ -91,14 +96,18 @@ struct GemmKernel {
   int step_multiple;  // steps a panel is padded to
   int row_block;      // rows that the inner loop takes at once
   void (*gather)(const GatherTask&);  // may write up to 64 bytes past the last row
+  // Codes of blocks of a packed panel (int8_layout.h), as `panel` reads them.
+  void (*unpack)(const uint8_t* packed, int64_t blocks, int bits, void* panel);
   void (*panel)(const PanelTask&);
 };
 
 bool gemm_supports(const ConvInt8::Args& args);
-size_t gemm_packed_bytes(const GemmKernel& kernel, const ConvShape& s);
-void gemm_pack(const GemmKernel& kernel, const ConvShape& s, const int8_t* w, void* packed);
+size_t gemm_packed_bytes(const GemmKernel& kernel, const ConvInt8::Args& args);
+void gemm_pack(const GemmKernel& kernel, const ConvInt8::Args& args, void* packed);
 void gemm_run(const GemmKernel& kernel, const ConvInt8::Args& args);
 
+// The weights with a byte each: args.w, or what is unpacked into `codes`.
+const int8_t* whole_codes(const ConvInt8::Args& args, std::vector<int8_t>& codes);
 RequantSteps requant_steps(const Requant& r);
 TileEpilogue tile_epilogue(const ConvInt8::Args& args);
 // Fills offset, multiplier, bias (and w_zero_point) of `count` channels from channel `first`;

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/packed_codes.h"
 #include "core/parallel.h"
 #include "kernels/conv_int8/int8_layout.h"
 
@@ -38,6 +39,17 @@ void pack_panel(const GemmLayout& layout, const int8_t* w, int64_t channels, int
     for (int64_t i = 0; i < k; ++i) sum += w[c * k + i];
     sums[c] = sum;
   }
+}
+
+// A whole panel's codes in blocks of few bits.
+template <class T>
+void pack_blocks(const GemmLayout& layout, const T* codes, int bits, uint8_t* packed) {
+  const int mask = (1 << bits) - 1;
+  std::memset(packed, 0, layout.panel_bytes);
+  for (int64_t b = 0; b < layout.blocks; ++b, packed += kPackedBlock)
+    for (int shift = 0; shift < 8; shift += bits, codes += kPackedBlock)
+      for (int64_t i = 0; i < kPackedBlock; ++i)
+        packed[i] |= static_cast<uint8_t>((codes[i] & mask) << shift);
 }
 
 // Whether every output, in steps of the codes, is a number that a 32-bit integer holds.
@@ -128,33 +140,56 @@ bool gemm_supports(const ConvInt8::Args& args) {
   return !args.s.depthwise() && args.x_zero_point >= low && args.x_zero_point <= low + 255;
 }
 
-size_t gemm_packed_bytes(const GemmKernel& kernel, const ConvShape& s) {
-  const GemmLayout layout(kernel, s);
+size_t gemm_packed_bytes(const GemmKernel& kernel, const ConvInt8::Args& args) {
+  const GemmLayout layout(kernel, args);
   return layout.panels_offset + static_cast<size_t>(layout.units) * layout.panel_bytes;
 }
 
-void gemm_pack(const GemmKernel& kernel, const ConvShape& s, const int8_t* w, void* packed) {
-  const GemmLayout layout(kernel, s);
+const int8_t* whole_codes(const ConvInt8::Args& args, std::vector<int8_t>& codes) {
+  if (args.w_bits == 8) return args.w;
+  const int64_t k = args.s.k(), row = packed_bytes(k, args.w_bits);
+  codes.resize(static_cast<size_t>(args.s.o * k));
+  parallel_for(args.s.o, std::max<int64_t>(1, (1 << 16) / k), [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o)
+      unpack_codes(reinterpret_cast<const uint8_t*>(args.w) + o * row, k, args.w_bits,
+                   codes.data() + o * k);
+  });
+  return codes.data();
+}
+
+void gemm_pack(const GemmKernel& kernel, const ConvInt8::Args& args, void* packed) {
+  const GemmLayout layout(kernel, args);
   std::byte* bytes = static_cast<std::byte*>(packed);
+  std::vector<int8_t> codes;
+  const int8_t* w = whole_codes(args, codes);
   const int64_t cols = kernel.panel_cols,
                 grain = std::max<int64_t>(1, (1 << 16) / (cols * layout.k));
   parallel_for(layout.units, grain, [&](int64_t begin, int64_t end) {
+    const Scratch whole(layout.blocks > 0 ? layout.panel_codes : 0);
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t panel = unit % layout.panels,
                     o = unit / layout.panels * layout.group_channels + panel * cols;
       const int64_t channels = std::min(cols, layout.group_channels - panel * cols);
       std::byte* target =
           bytes + layout.panels_offset + static_cast<size_t>(unit) * layout.panel_bytes;
+      std::byte* const panel_of = layout.blocks > 0 ? whole.as<std::byte>() : target;
       int32_t* sums = reinterpret_cast<int32_t*>(bytes) + unit * cols;
-      if (channels < cols || layout.run_codes * kernel.element_bytes < layout.run_steps * 4)
-        std::memset(target, 0, layout.panel_bytes);
+      if (layout.blocks > 0 || channels < cols ||
+          layout.run_codes * kernel.element_bytes < layout.run_steps * 4)
+        std::memset(panel_of, 0, layout.panel_codes);
       std::fill_n(sums, cols, 0);
       if (kernel.element_bytes == 1)
-        pack_panel(layout, w + o * layout.k, channels, cols, reinterpret_cast<int8_t*>(target),
+        pack_panel(layout, w + o * layout.k, channels, cols, reinterpret_cast<int8_t*>(panel_of),
                    sums);
       else
-        pack_panel(layout, w + o * layout.k, channels, cols, reinterpret_cast<int16_t*>(target),
+        pack_panel(layout, w + o * layout.k, channels, cols, reinterpret_cast<int16_t*>(panel_of),
                    sums);
+      if (layout.blocks == 0) continue;
+      uint8_t* to = reinterpret_cast<uint8_t*>(target);
+      if (kernel.element_bytes == 1)
+        pack_blocks(layout, reinterpret_cast<const int8_t*>(panel_of), args.w_bits, to);
+      else
+        pack_blocks(layout, reinterpret_cast<const int16_t*>(panel_of), args.w_bits, to);
     }
   });
 }

@@ -159,8 +159,10 @@ size_t depthwise_packed_bytes(const DepthwiseKernel& kernel, const ConvShape& s)
   return PackedLayout(kernel, s).bytes();
 }
 
-void depthwise_pack(const DepthwiseKernel& kernel, const ConvShape& s, const int8_t* w,
-                    void* packed) {
+void depthwise_pack(const DepthwiseKernel& kernel, const ConvInt8::Args& args, void* packed) {
+  const ConvShape& s = args.s;
+  std::vector<int8_t> codes;
+  const int8_t* w = whole_codes(args, codes);
   const PackedLayout layout(kernel, s);
   std::memset(packed, 0, depthwise_packed_bytes(kernel, s));
   int32_t* sums = static_cast<int32_t*>(packed);

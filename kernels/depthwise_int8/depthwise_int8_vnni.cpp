@@ -57,10 +57,8 @@ constexpr DepthwiseKernel kDepthwise{.lanes = Vector::kLanes,
 
 constexpr ConvInt8::Impl kConvInt8{
     [](const ConvInt8::Args& args) { depthwise_run(kDepthwise, args); }, depthwise_supports,
-    [](const ConvShape& s) { return depthwise_packed_bytes(kDepthwise, s); },
-    [](const ConvShape& s, const int8_t* w, void* packed) {
-      depthwise_pack(kDepthwise, s, w, packed);
-    }};
+    [](const ConvInt8::Args& args) { return depthwise_packed_bytes(kDepthwise, args.s); },
+    [](const ConvInt8::Args& args, void* packed) { depthwise_pack(kDepthwise, args, packed); }};
 
 }  // namespace
 

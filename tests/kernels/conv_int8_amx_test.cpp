@@ -20,11 +20,11 @@ std::vector<uint8_t> run_emulated(const Int8Case& c) {
   Registry registry;
   register_conv_int8_amx_emulated(registry);
   const auto& impl = *static_cast<const ConvInt8::Impl*>(registry.all().at(0).impl);
-  std::vector<std::byte> packed(impl.packed_bytes(c.args.s) + 64);
+  std::vector<std::byte> packed(impl.packed_bytes(c.args) + 64);
   ConvInt8::Args args = c.args;
   void* aligned =
       reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(packed.data()) + 63) / 64 * 64);
-  impl.pack(args.s, args.w, aligned);
+  impl.pack(args, aligned);
   std::vector<uint8_t> y(c.output_bytes());
   args.packed = aligned;
   args.y = y.data();
@@ -45,6 +45,16 @@ TEST(ConvInt8AmxExact, EmulatedTilesAgreeOnRandomShapes) {
   if (detected_isa() < Isa::vnni) GTEST_SKIP() << "the epilogue needs AVX-512";
   for (uint64_t seed = 5000; seed < 5200; ++seed)
     expect_emulated_exact(random_int8_case(seed, false), str("seed ", seed));
+}
+
+TEST(ConvInt8AmxExact, EmulatedTilesAgreeOnPackedWeights) {
+  if (detected_isa() < Isa::vnni) GTEST_SKIP() << "the epilogue needs AVX-512";
+  for (uint64_t seed = 6000; seed < 6100; ++seed) {
+    Int8Case c = random_int8_case(seed, false);
+    c.use_few_bits(seed % 2 == 0 ? 4 : 2);
+    c.set_packed(true);
+    expect_emulated_exact(c, str("seed ", seed));
+  }
 }
 
 TEST(ConvInt8AmxExact, EmulatedTilesAgreeOnLargerShapes) {

@@ -8,6 +8,7 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/packed_codes.h"
 
 namespace stair::kernels {
 namespace {
@@ -83,6 +84,21 @@ void Int8Case::use_residual(Random& random) {
   r.sum.is_signed = args.requant.is_signed;
 }
 
+void Int8Case::use_few_bits(int bits) {
+  const int64_t k = args.s.k(), row = packed_bytes(k, bits);
+  for (int8_t& code : w) code = static_cast<int8_t>(code >> (8 - bits));
+  packed_w.resize(static_cast<size_t>(args.s.o * row));
+  for (int64_t o = 0; o < args.s.o; ++o)
+    pack_codes(w.data() + o * k, k, bits, packed_w.data() + o * row);
+  for (float& m : multiplier) m *= static_cast<float>(1 << (8 - bits));
+  few_bits = bits;
+}
+
+void Int8Case::set_packed(bool packed) {
+  args.w_bits = packed ? few_bits : 8;
+  args.w = packed ? reinterpret_cast<const int8_t*>(packed_w.data()) : w.data();
+}
+
 size_t Int8Case::output_bytes() const {
   return static_cast<size_t>(args.s.rows() * args.s.o) * (args.output == ConvOutput::code ? 1 : 4);
 }
@@ -94,8 +110,8 @@ std::string Int8Case::describe() const {
              s.stride_h, ",", s.stride_w, " pad ", s.pad_top, ",", s.pad_left, ",", s.pad_bottom,
              ",", s.pad_right, " dilation ", s.dilation_h, ",", s.dilation_w, " groups ", s.groups,
              " output ", static_cast<int>(args.output), args.bias ? " bias" : "",
-             args.bias_s32 ? " bias_s32" : "", args.w_zero_point ? " zw" : "",
-             args.residual.q ? " residual" : "");
+             args.bias_s32 ? " bias_s32" : "", args.w_zero_point ? " zw" : "", " w_bits ",
+             args.w_bits, args.residual.q ? " residual" : "");
 }
 
 std::vector<uint8_t> Int8Case::run(Isa isa) const {

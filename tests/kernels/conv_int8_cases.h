@@ -15,6 +15,8 @@ struct Int8Case {
   ConvInt8::Args args;  // pointers into the vectors below; y and packed unset
   std::vector<uint8_t> x, residual;
   std::vector<int8_t> w;
+  std::vector<uint8_t> packed_w;
+  int few_bits = 8;
   std::vector<float> multiplier, bias;
   std::vector<int32_t> bias_s32, w_zero_point;
 
@@ -29,6 +31,10 @@ struct Int8Case {
   void use_bias_s32(Random& random);
   void use_w_zero_point(Random& random);
   void use_residual(Random& random);
+  // Cuts the weights to 4 or 2 bits.
+  void use_few_bits(int bits);
+  // Of few bits: several a byte, or a byte each.
+  void set_packed(bool packed);
   size_t output_bytes() const;
   std::string describe() const;
   // The output of the kernel that instruction set `isa` chooses.
