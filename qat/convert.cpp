@@ -152,8 +152,8 @@ class Conversion {
                         "switch fake-quant on");
     Int8Node& made = add(node, "conv", {input});
     made.format.real = true;
-    made.weight = form.weight.value().clone();
     const QParams& p = form.weight.value().qparams();
+    made.store_weight(form.weight.value(), p.qmin, p.qmax);
     made.weight_scale = Tensor::from<float>(p.scale, {static_cast<int64_t>(p.scale.size())});
     if (form.bias.defined()) made.bias = form.bias.value().clone();
     const QatConvOptions& o = conv.options();

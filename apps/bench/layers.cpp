@@ -94,7 +94,7 @@ std::vector<LayerWork> work_of(const qat::Int8Graph& graph, const Shape& input) 
     for (int from : node.inputs) w.bytes += bytes(from);
     if (node.op == "conv")
       w.operations = 2 * elements(plan.shapes[static_cast<size_t>(step.node)], 1) *
-                     elements(node.weight.shape(), 1) / static_cast<double>(node.weight.size(0));
+                     elements(node.weight_shape(), 1) / static_cast<double>(node.weight_shape()[0]);
   }
   return work;
 }

@@ -3,6 +3,8 @@
 #include <array>
 #include <cmath>
 
+#include "core/packed_codes.h"
+
 namespace stair::qat {
 namespace {
 
@@ -40,15 +42,43 @@ void check_format(const Int8Node& node) {
                           " or codes [", f.lo, ",", f.hi, "] outside [", low, ",", high, "]"));
 }
 
+// Codes of a byte each, or rows of packed codes whose last bytes end in zeros.
+void check_weight(const Int8Node& node) {
+  const auto fail = [&](const std::string& what) {
+    throw FormatError(str("int8 graph: node '", node.name, "': ", what));
+  };
+  if (!node.weight.defined()) fail("conv without weights");
+  if (!node.attributes.has("weight_bits")) {
+    if (node.weight.dtype() != DType::s8) fail(str("weights ", node.weight, ", expected s8"));
+    return;
+  }
+  const int64_t bits = node.attributes.get<int64_t>("weight_bits");
+  if (bits != 2 && bits != 4) fail(str("weight_bits ", bits, ", expected 2 or 4"));
+  const Shape w = node.weight_shape();
+  int64_t k = w.rank() > 1 ? 1 : 0;
+  for (int i = 0; i < w.rank(); ++i) {
+    if (w[i] < 1 || w[i] > (1 << 24)) fail(str("weight_shape ", w));
+    if (i > 0) k = std::min<int64_t>(k * w[i], int64_t{1} << 32);
+  }
+  const int64_t row = packed_bytes(k, static_cast<int>(bits));
+  if (k == 0 || node.weight.dtype() != DType::u8 || node.weight.shape() != Shape{w[0], row})
+    fail(str("packed weights ", node.weight, ", expected u8 [", w.rank() > 0 ? w[0] : 0, ",", row,
+             "] for ", bits, " bits of ", w));
+  const int used = static_cast<int>(k * bits % 8);
+  for (int64_t o = 0; used != 0 && o < w[0]; ++o)
+    if (node.weight.data<uint8_t>()[(o + 1) * row - 1] >> used != 0)
+      fail(str("packed weights of channel ", o, " have bits behind their last code"));
+}
+
 void check_conv(const Int8Node& node) {
   const auto fail = [&](const std::string& what) {
     throw FormatError(str("int8 graph: node '", node.name, "': ", what));
   };
-  if (!node.weight.defined() || node.weight.dtype() != DType::s8) fail("conv without s8 weights");
+  check_weight(node);
   const bool linear = node.attributes.get<bool>("linear");
-  if (node.weight.shape().rank() != (linear ? 2 : 4))
-    fail(str("weights ", node.weight, " have the wrong rank"));
-  const int64_t o = node.weight.size(0);
+  const Shape w = node.weight_shape();
+  if (w.rank() != (linear ? 2 : 4)) fail(str("weights ", w, " have the wrong rank"));
+  const int64_t o = w[0];
   const Tensor& scale = node.weight_scale;
   if (!scale.defined() || scale.dtype() != DType::f32 || (scale.numel() != 1 && scale.numel() != o))
     fail(str("weight scales ", scale, " for ", o, " channels"));
@@ -74,6 +104,39 @@ void check_conv(const Int8Node& node) {
 }
 
 }  // namespace
+
+void Int8Node::store_weight(const Tensor& codes, int32_t qmin, int32_t qmax) {
+  weight = codes.clone();
+  const int bits = qmin >= -2 && qmax <= 1 ? 2 : qmin >= -8 && qmax <= 7 ? 4 : 8;
+  if (bits == 8) return;
+  const int64_t o = codes.size(0), k = codes.numel() / o, row = packed_bytes(k, bits);
+  weight = Tensor::empty({o, row}, DType::u8);
+  for (int64_t i = 0; i < o; ++i)
+    pack_codes(codes.data<int8_t>() + i * k, k, bits, weight.data<uint8_t>() + i * row);
+  attributes.set("weight_bits", int64_t{bits});
+  attributes.set("weight_shape", codes.shape().dims());
+}
+
+int Int8Node::weight_bits() const {
+  return attributes.has("weight_bits") ? static_cast<int>(attributes.get<int64_t>("weight_bits"))
+                                       : 8;
+}
+
+Shape Int8Node::weight_shape() const {
+  return attributes.has("weight_bits") ? Shape(attributes.get<std::vector<int64_t>>("weight_shape"))
+                                       : weight.shape();
+}
+
+Tensor Int8Node::weight_codes() const {
+  const int bits = weight_bits();
+  if (bits == 8) return weight;
+  const Shape shape = weight_shape();
+  Tensor codes = Tensor::empty(shape, DType::s8);
+  const int64_t o = shape[0], k = codes.numel() / o, row = weight.size(1);
+  for (int64_t i = 0; i < o; ++i)
+    unpack_codes(weight.data<uint8_t>() + i * row, k, bits, codes.data<int8_t>() + i * k);
+  return codes;
+}
 
 void Int8Graph::validate() const {
   if (nodes.empty() || nodes[0].op != "input")
@@ -113,9 +176,10 @@ std::string to_string(const Int8Graph& graph) {
     text += str('%', i, " = ", node.op, '(');
     for (size_t k = 0; k < node.inputs.size(); ++k) text += str(k ? ", %" : "%", node.inputs[k]);
     text += ')';
-    if (node.weight.defined()) text += str(" weight ", node.weight);
+    if (node.weight.defined())
+      text += str(" weight ", node.weight_shape(), " s", node.weight_bits());
     for (const auto& [key, value] : node.attributes)
-      text += str(' ', key, '=', stair::to_string(value));
+      if (!key.starts_with("weight_")) text += str(' ', key, '=', stair::to_string(value));
     const Int8Format& f = node.format;
     text += f.real ? std::string(" -> f32")
                    : str(" -> ", f.is_signed ? "s8" : "u8", " scale ", f.scale, " zero_point ",

@@ -23,10 +23,9 @@ struct Int8Format {
 // Operations, their inputs and attributes (numerics.md has the arithmetic):
 //   input                          f32 [N,H,W,C]
 //   quantize      real -> code
-//   conv          code -> code or real; weight s8 [O,KH,KW,I], weight_scale f32 [1] or [O], bias
-//   f32 [O] or undefined;
-//                 stride, padding, dilation, groups; a linear layer is a conv with linear = true on
-//                 [N,C]
+//   conv          code -> code or real; weight s8 [O,KH,KW,I] or packed (see store_weight),
+//                 weight_scale f32 [1] or [O], bias f32 [O] or undefined; stride, padding,
+//                 dilation, groups; a linear layer is a conv with linear = true on [N,C]
 //   add           code, code -> code
 //   max_pool      code -> code, the same format; kernel, stride, padding
 //   avg_pool      code -> code; kernel, stride, padding, count_include_pad; an empty kernel is the
@@ -39,6 +38,14 @@ struct Int8Node {
   Attributes attributes;
   Int8Format format;
   Tensor weight, weight_scale, bias;
+
+  // Takes s8 codes in [qmin, qmax]. Where 2 or 4 bits hold the range, `weight` becomes u8 [O, bytes
+  // of a channel] as pack_codes writes it, and the attributes weight_bits and weight_shape say so.
+  void store_weight(const Tensor& codes, int32_t qmin, int32_t qmax);
+  // 8, 4 or 2; the shape of the codes; the codes, s8.
+  int weight_bits() const;
+  Shape weight_shape() const;
+  Tensor weight_codes() const;
 };
 
 struct Int8Graph {

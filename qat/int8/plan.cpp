@@ -8,24 +8,23 @@ namespace {
 using List = std::vector<int64_t>;
 
 Shape conv_shape(const Int8Node& node, const Shape& x) {
-  const Tensor& w = node.weight;
+  const Shape w = node.weight_shape();
   const auto wrong = [&](const std::string& expected) {
     throw ShapeError(str("int8 graph: node '", node.name, "' got ", x, ", expected ", expected));
   };
   if (node.attributes.get<bool>("linear")) {
-    if (x.rank() != 2 || x[1] != w.size(1)) wrong(str("[N,", w.size(1), "]"));
-    return {x[0], w.size(0)};
+    if (x.rank() != 2 || x[1] != w[1]) wrong(str("[N,", w[1], "]"));
+    return {x[0], w[0]};
   }
-  const int64_t channels = w.size(3) * node.attributes.get<int64_t>("groups");
+  const int64_t channels = w[3] * node.attributes.get<int64_t>("groups");
   if (x.rank() != 4 || x[3] != channels) wrong(str("[N,H,W,", channels, "]"));
   const List& stride = node.attributes.get<List>("stride");
   const List& pad = node.attributes.get<List>("padding");
   const List& dilation = node.attributes.get<List>("dilation");
-  const int64_t h = (x[1] + pad[0] + pad[2] - dilation[0] * (w.size(1) - 1) - 1) / stride[0] + 1;
-  const int64_t width =
-      (x[2] + pad[1] + pad[3] - dilation[1] * (w.size(2) - 1) - 1) / stride[1] + 1;
+  const int64_t h = (x[1] + pad[0] + pad[2] - dilation[0] * (w[1] - 1) - 1) / stride[0] + 1;
+  const int64_t width = (x[2] + pad[1] + pad[3] - dilation[1] * (w[2] - 1) - 1) / stride[1] + 1;
   if (h < 1 || width < 1) wrong("a picture at least as large as the window");
-  return {x[0], h, width, w.size(0)};
+  return {x[0], h, width, w[0]};
 }
 
 Shape pool_shape(const Int8Node& node, const Shape& x) {

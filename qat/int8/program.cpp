@@ -18,10 +18,10 @@ kernels::Requant requant_to(const Int8Format& f) {
 
 // Of the node's weights for a picture of this shape; an empty shape: the smallest picture.
 kernels::ConvShape conv_shape(const Int8Node& node, const Shape& x) {
-  const Tensor& w = node.weight;
+  const Shape w = node.weight_shape();
   if (node.attributes.get<bool>("linear"))
-    return {.n = x.rank() > 0 ? x[0] : 1, .c = w.size(1), .o = w.size(0)};
-  kernels::ConvShape s{.o = w.size(0), .kh = w.size(1), .kw = w.size(2)};
+    return {.n = x.rank() > 0 ? x[0] : 1, .c = w[1], .o = w[0]};
+  kernels::ConvShape s{.o = w[0], .kh = w[1], .kw = w[2]};
   const List& stride = node.attributes.get<List>("stride");
   const List& pad = node.attributes.get<List>("padding");
   const List& dilation = node.attributes.get<List>("dilation");
@@ -29,7 +29,7 @@ kernels::ConvShape conv_shape(const Int8Node& node, const Shape& x) {
   s.pad_top = pad[0], s.pad_left = pad[1], s.pad_bottom = pad[2], s.pad_right = pad[3];
   s.dilation_h = dilation[0], s.dilation_w = dilation[1];
   s.groups = node.attributes.get<int64_t>("groups");
-  s.c = w.size(3) * s.groups;
+  s.c = w[3] * s.groups;
   s.h = s.dilation_h * (s.kh - 1) + 1, s.w = s.dilation_w * (s.kw - 1) + 1;
   if (x.rank() > 0) s.n = x[0], s.h = x[1], s.w = x[2];
   return s;
@@ -54,14 +54,15 @@ kernels::PoolShape pool_shape(const Int8Node& node, const Shape& x) {
 
 Int8Conv prepare_conv(const Int8Graph& graph, const Int8Node& n) {
   const Int8Format& x = graph.nodes[static_cast<size_t>(n.inputs[0])].format;
-  const int64_t o = n.weight.size(0);
+  const int64_t o = n.weight_shape()[0];
   const float* ws = n.weight_scale.data<float>();
   const QParams xp{{x.scale}, {x.zero_point}, -1, 0, 255};
   const QParams wp{
       {ws, ws + n.weight_scale.numel()}, {}, n.weight_scale.numel() == o ? 0 : -1, -128, 127};
   Int8Conv c{autograd::conv_multiplier(xp, wp, o), {}, nullptr};
   c.args.s = conv_shape(n, {});
-  c.args.w = n.weight.data<int8_t>();
+  c.args.w = reinterpret_cast<const int8_t*>(n.weight.raw());
+  c.args.w_bits = n.weight_bits();
   c.args.x_signed = x.is_signed;
   c.args.x_zero_point = x.zero_point;
   c.args.output = n.format.real ? kernels::ConvOutput::real : kernels::ConvOutput::code;
