@@ -170,7 +170,7 @@ class Int8Export {
       if (node.op == "pad_channels") break;
       if (node.op != "conv") continue;
       if (!node.attributes.get<bool>("linear"))
-        channels = node.weight.size(3) * node.attributes.get<int64_t>("groups");
+        channels = node.weight_shape()[3] * node.attributes.get<int64_t>("groups");
       break;
     }
     return {-1, channels, size, size};
@@ -179,8 +179,8 @@ class Int8Export {
   List output_shape() const {
     const Int8Node& last = graph_.nodes.back();
     const bool conv = last.op == "conv";
-    const int64_t features = conv ? last.weight.size(0) : -1;
-    if (last.op == "flatten" || (conv && last.weight.shape().rank() == 2)) return {-1, features};
+    const int64_t features = conv ? last.weight_shape()[0] : -1;
+    if (last.op == "flatten" || (conv && last.weight_shape().rank() == 2)) return {-1, features};
     return {-1, features, -1, -1};
   }
 
@@ -234,9 +234,9 @@ class Int8Export {
   // The bias in steps of the accumulator; undefined when a sum could leave 32 bits.
   Tensor integer_bias(const Int8Node& node) const {
     const std::vector<float> scale = accumulator_scale(node);
-    const int64_t o = node.weight.size(0);
+    const int64_t o = node.weight_shape()[0];
     const double most = std::numeric_limits<int32_t>::max() -
-                        static_cast<double>(node.weight.numel() / o) * 255 * 128;
+                        static_cast<double>(node.weight_shape().numel() / o) * 255 * 128;
     Tensor steps = Tensor::empty({o}, DType::s32);
     for (int64_t c = 0; c < o; ++c) {
       const double exact =
@@ -254,7 +254,7 @@ class Int8Export {
     if (qoperator() && !node.format.real) return convolve_codes(node);
     const std::string x = real(node.inputs[0]);
     const Weights weights =
-        weight_constants(node, linear ? node.weight : channels_first(node.weight));
+        weight_constants(node, linear ? node.weight_codes() : channels_first(node.weight_codes()));
     const Attributes axis = weights.axis();
     std::vector<std::string> inputs = {
         x, model_.add("DequantizeLinear", node.name + "_weight_dequantized",
@@ -299,7 +299,7 @@ class Int8Export {
 
   static Attributes conv_attributes(const Int8Node& node) {
     const Attributes& a = node.attributes;
-    return {{"kernel_shape", List{node.weight.size(1), node.weight.size(2)}},
+    return {{"kernel_shape", List{node.weight_shape()[1], node.weight_shape()[2]}},
             {"strides", a.get<List>("stride")},
             {"pads", a.get<List>("padding")},
             {"dilations", a.get<List>("dilation")},
@@ -308,7 +308,7 @@ class Int8Export {
 
   void convolve_codes(const Int8Node& node) {
     const Value& x = value(node.inputs[0]);
-    const Weights weights = weight_constants(node, channels_first(node.weight));
+    const Weights weights = weight_constants(node, channels_first(node.weight_codes()));
     name_format(node);
     const Value& v = values_[index_];
     std::vector<std::string> inputs = {x.codes,       x.scale,       x.zero_point,
@@ -328,7 +328,8 @@ class Int8Export {
   // ONNX has no integer linear layer with a bias: accumulators, then the real epilogue.
   void multiply_integers(const Int8Node& node) {
     const Value& x = value(node.inputs[0]);
-    const std::string codes = model_.constant(node.name + "_weight", transposed(node.weight));
+    const std::string codes =
+        model_.constant(node.name + "_weight", transposed(node.weight_codes()));
     const std::string sum =
         model_.add("MatMulInteger", node.name + "_accumulator", {x.codes, codes, x.zero_point});
     const std::string wide = model_.add("Cast", node.name + "_real_accumulator", {sum},
