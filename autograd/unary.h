@@ -18,7 +18,8 @@ struct UnaryOp {
   bool ends_outside = false;
 };
 
-// y = f(x) and its record.
+// y = f(x) and its record. Of quantized tensors with one scale, f is computed in double precision
+// and rounded once.
 Variable unary(const UnaryOp& op, const Variable& x, const Attributes& attributes = {});
 
 }  // namespace stair::autograd

@@ -36,6 +36,9 @@ struct MulInt8 {
     CodeInput a, b;
     Requant requant;
     void* y;
+    // b has one value for each image and channel, [n / (pixels * channels), channels]; 0: one for
+    // each of the n.
+    int64_t pixels = 0, channels = 0;
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = "mul_int8";
@@ -63,6 +66,18 @@ struct RequantizeInt8 {
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = "requantize_int8";
+};
+
+// y = table[x]: any function of one code.
+struct LookUpInt8 {
+  struct Args {
+    int64_t n;
+    const void* x;         // u8 or s8
+    const uint8_t* table;  // [256], by the bits of x
+    void* y;
+  };
+  using Impl = Function<Args>;
+  static constexpr const char* kName = "look_up_int8";
 };
 
 }  // namespace stair::kernels

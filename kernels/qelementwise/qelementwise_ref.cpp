@@ -22,8 +22,10 @@ void mul(const MulInt8::Args& a) {
   const float scale = a.a.scale * a.b.scale;
   parallel_for(a.n, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
+      const int64_t j =
+          a.pixels > 0 ? i / (a.pixels * a.channels) * a.channels + i % a.channels : i;
       const int32_t product = (read_code(a.a.q, a.a.is_signed, i) - a.a.zero_point) *
-                              (read_code(a.b.q, a.b.is_signed, i) - a.b.zero_point);
+                              (read_code(a.b.q, a.b.is_signed, j) - a.b.zero_point);
       write_code(a.y, i, requantize(static_cast<float>(product) * scale, a.requant));
     }
   });
@@ -58,10 +60,18 @@ void avg_pool(const AvgPoolInt8::Args& a) {
   });
 }
 
+void look_up(const LookUpInt8::Args& a) {
+  parallel_for(a.n, kGrain, [&](int64_t begin, int64_t end) {
+    const auto* x = static_cast<const uint8_t*>(a.x);
+    for (int64_t i = begin; i < end; ++i) static_cast<uint8_t*>(a.y)[i] = a.table[x[i]];
+  });
+}
+
 constexpr AddInt8::Impl kAdd{add};
 constexpr MulInt8::Impl kMul{mul};
 constexpr AvgPoolInt8::Impl kAvgPool{avg_pool};
 constexpr RequantizeInt8::Impl kRequantize{requantize_codes};
+constexpr LookUpInt8::Impl kLookUp{look_up};
 
 }  // namespace
 
@@ -70,6 +80,7 @@ void register_qelementwise_ref(Registry& r) {
   r.add(MulInt8::kName, "mul_int8_ref", Isa::ref, &kMul);
   r.add(AvgPoolInt8::kName, "avg_pool_int8_ref", Isa::ref, &kAvgPool);
   r.add(RequantizeInt8::kName, "requantize_int8_ref", Isa::ref, &kRequantize);
+  r.add(LookUpInt8::kName, "look_up_int8_ref", Isa::ref, &kLookUp);
 }
 
 }  // namespace stair::kernels

@@ -12,12 +12,16 @@
 #include "autograd/ops/dequantize.h"
 #include "autograd/ops/flatten.h"
 #include "autograd/ops/global_avg_pool.h"
+#include "autograd/ops/hardsigmoid.h"
+#include "autograd/ops/hardswish.h"
 #include "autograd/ops/linear.h"
 #include "autograd/ops/max_pool2d.h"
 #include "autograd/ops/mul.h"
 #include "autograd/ops/pad_channels.h"
 #include "autograd/ops/relu.h"
 #include "autograd/ops/reshape.h"
+#include "autograd/ops/sigmoid.h"
+#include "core/cpu.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/random_codes.h"
 
@@ -153,6 +157,41 @@ TEST(IntegerOpsExact, AddIsTwoRoundedProductsAndOneRoundedSum) {
   EXPECT_FALSE(y.quantized());
   expect_equal(y.value(), want);
   expect_float_gradients([](const auto& in) { return add(in[0], in[1]); }, {a, b});
+}
+
+TEST(IntegerOpsExact, MulIsTheExactProductTimesOneFactor) {
+  const Tensor a = random_codes({2, 3, 3, 5}, DType::u8, per_tensor(0.031F, 70, 0, 255), 1);
+  for (const Shape& shape : {Shape{2, 3, 3, 5}, Shape{2, 1, 1, 5}}) {
+    const Tensor b = random_codes(shape, DType::s8, per_tensor(0.0173F, -3, -128, 127), 2);
+    Tensor want = Tensor::empty(a.shape(), DType::f32);
+    for (int64_t i = 0; i < a.numel(); ++i) {
+      const int64_t j = shape.numel() == a.numel() ? i : i / 45 * 5 + i % 5;
+      want.data<float>()[i] =
+          static_cast<float>((code(a, i) - 70) * (code(b, j) + 3)) * (0.031F * 0.0173F);
+    }
+    expect_equal(mul(Variable(a), Variable(b)).value(), want);
+    expect_float_gradients([](const auto& in) { return mul(in[0], in[1]); }, {a, b});
+  }
+}
+
+TEST(IntegerOpsExact, FunctionsOfCodesAreRoundedOnceFromDoubleOnEveryInstructionSet) {
+  for (DType type : {DType::u8, DType::s8}) {
+    const QParams p =
+        type == DType::u8 ? per_tensor(0.051F, 120, 0, 255) : per_tensor(0.043F, -7, -128, 127);
+    const Tensor x = random_codes({7, 100}, type, p, 1);
+    for (Isa isa : available_isas()) {
+      const IsaScope scope(isa);
+      const Tensor swish = hardswish(Variable(x)).value(), smooth = sigmoid(Variable(x)).value();
+      for (int64_t i = 0; i < x.numel(); ++i) {
+        const double v = static_cast<float>(code(x, i) - p.zero_point[0]) * p.scale[0];
+        const double want = v * std::clamp(v + 3, 0.0, 6.0) / 6;
+        ASSERT_EQ(swish.data<float>()[i], static_cast<float>(want)) << isa << ' ' << v;
+        ASSERT_EQ(smooth.data<float>()[i], static_cast<float>(1 / (1 + std::exp(-v)))) << isa;
+      }
+    }
+    expect_float_gradients([](const auto& in) { return hardswish(in[0]); }, {x});
+    expect_float_gradients([](const auto& in) { return hardsigmoid(in[0]); }, {x});
+  }
 }
 
 TEST(IntegerOpsExact, AveragesAreIntegerSumsTimesOneFactor) {

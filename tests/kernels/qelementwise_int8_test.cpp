@@ -95,6 +95,42 @@ TEST(QElementwiseExact, MultiplicationAgreesOnEveryInstructionSet) {
   }
 }
 
+TEST(QElementwiseExact, MultiplicationByOneValueAChannelAgreesWithTheWholeTensor) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    Random random(seed);
+    const int64_t images = 1 + static_cast<int64_t>(random.below(3)),
+                  pixels = 1 + static_cast<int64_t>(random.below(50)),
+                  channels = 1 + static_cast<int64_t>(random.below(70)),
+                  n = images * pixels * channels;
+    const Bytes a = random_bytes(random, n), few = random_bytes(random, images * channels);
+    Bytes whole(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i)
+      whole[static_cast<size_t>(i)] =
+          few[static_cast<size_t>(i / (pixels * channels) * channels + i % channels)];
+    const CodeInput x = random_input(random, a);
+    CodeInput z = random_input(random, few), stretched = z;
+    stretched.q = whole.data();
+    const Requant requant = random_requant(random);
+    expect_exact<MulInt8>({n, x, z, requant, nullptr, pixels, channels}, n, str("seed ", seed));
+    Bytes y(static_cast<size_t>(n)), expected(static_cast<size_t>(n));
+    run<MulInt8>({n, x, z, requant, y.data(), pixels, channels});
+    run<MulInt8>({n, x, stretched, requant, expected.data()});
+    ASSERT_EQ(y, expected) << "seed " << seed;
+  }
+}
+
+TEST(QElementwiseExact, LookingUpAgreesOnEveryInstructionSet) {
+  for (uint64_t seed = 0; seed < 150; ++seed) {
+    Random random(seed);
+    const int64_t n = 1 + static_cast<int64_t>(random.below(seed % 10 == 0 ? 200000 : 300));
+    const Bytes x = random_bytes(random, n), table = random_bytes(random, 256);
+    expect_exact<LookUpInt8>({n, x.data(), table.data(), nullptr}, n, str("seed ", seed));
+    Bytes y(static_cast<size_t>(n));
+    run<LookUpInt8>({n, x.data(), table.data(), y.data()});
+    for (size_t i = 0; i < y.size(); ++i) ASSERT_EQ(y[i], table[x[i]]) << i;
+  }
+}
+
 TEST(QElementwiseExact, RequantizationAgreesOnEveryInstructionSet) {
   for (uint64_t seed = 0; seed < 150; ++seed) {
     Random random(seed);
