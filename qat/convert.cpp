@@ -1,5 +1,6 @@
 #include "qat/convert.h"
 
+#include <algorithm>
 #include <map>
 
 #include "qat/conv_bn.h"
@@ -52,6 +53,27 @@ class Conversion {
     return found->second;
   }
 
+  std::vector<int> indices(const Node& node) const {
+    std::vector<int> all;
+    for (int id : node.inputs) all.push_back(index(node, id));
+    return all;
+  }
+
+  // Inputs of one scale are joined as they are. Where prepare asked for real numbers, a quantizer
+  // follows and says what they become.
+  void concat(const Node& node) {
+    const std::vector<int> inputs = indices(node);
+    Int8Node& made = add(node, "concat", inputs);
+    made.attributes.set("axis", node.attributes.get<int64_t>("axis"));
+    made.format = result_.nodes[static_cast<size_t>(inputs[0])].format;
+    made.format.real = graph_.node(node.inputs[0]).op == "dequantize";
+    for (int input : inputs) {
+      const Int8Format& f = result_.nodes[static_cast<size_t>(input)].format;
+      made.format.lo = std::min(made.format.lo, f.lo);
+      made.format.hi = std::max(made.format.hi, f.hi);
+    }
+  }
+
   Int8Node& add(const Node& node, const std::string& op, std::vector<int> inputs) {
     converted_[node.id] = static_cast<int>(result_.nodes.size());
     Int8Node made;
@@ -69,9 +91,15 @@ class Conversion {
       quantize(node, *quantizer);
     } else if (auto* conv = dynamic_cast<QatConv*>(node.module.get())) {
       convolve(node, *conv);
-    } else if (node.op == "add") {
-      add(node, "add", {index(node, node.inputs[0]), index(node, node.inputs[1])}).format.real =
-          true;
+    } else if (node.op == "add" || node.op == "mul") {
+      add(node, node.op, indices(node)).format.real = true;
+    } else if (node.op == "concat") {
+      concat(node);
+    } else if (is_table_function(node.op)) {
+      Int8Node& made = add(node, "table", indices(node));
+      made.format.real = true;
+      made.attributes = node.attributes;
+      made.attributes.set("function", node.op);
     } else if (node.op == "avg_pool2d" || node.op == "global_avg_pool") {
       Int8Node& made = add(node, "avg_pool", {index(node, node.inputs[0])});
       made.format.real = true;
@@ -84,7 +112,7 @@ class Conversion {
       made.attributes.set("after", node.attributes.get<int64_t>("after"));
     } else if (node.op == "flatten") {
       keep_format(node, "flatten");
-    } else if (node.op == "dropout") {
+    } else if (node.op == "dropout" || node.op == "dequantize") {
       converted_[node.id] = index(node, node.inputs[0]);
     } else {
       throw ConfigError(str("convert: node '", node.name, "' (", node.op, ") has no integer form"));

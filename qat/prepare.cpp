@@ -5,6 +5,8 @@
 #include <optional>
 #include <set>
 
+#include "qat/int8/graph.h"
+
 namespace stair::qat {
 namespace {
 
@@ -13,7 +15,8 @@ using nn::Node;
 
 constexpr std::array kWeighted = {"conv2d", "linear"};
 // Operations whose result gets a quantizer of its own.
-constexpr std::array kRequantized = {"conv2d", "linear", "add", "global_avg_pool", "avg_pool2d"};
+constexpr std::array kRequantized = {"conv2d", "linear",          "add",
+                                     "mul",    "global_avg_pool", "avg_pool2d"};
 // Operations that hand integers on as they are.
 constexpr std::array kTransparent = {"max_pool2d", "flatten", "reshape", "pad_channels", "dropout"};
 
@@ -58,9 +61,8 @@ class Preparation {
   // Whether the value of a node is the network's result, maybe under another shape.
   bool only_adds_read(int id) const {
     const std::vector<int> users = graph_.users_of(id);
-    return !users.empty() && std::all_of(users.begin(), users.end(), [&](int user) {
-      return graph_.node(user).op == "add";
-    });
+    return !users.empty() && std::all_of(users.begin(), users.end(),
+                                         [&](int user) { return graph_.node(user).op == "add"; });
   }
   bool is_result(int id) const {
     if (id == graph_.output()) return true;
@@ -92,8 +94,12 @@ class Preparation {
       if (config_.first_last_8_bits) set_bits(spec, 8);
       tell(node, true, describe(spec));
       add_quantizer(id, node.name, spec, Activation::none);
-    } else if (is_one_of(node.op, kRequantized)) {
+    } else if (node.op == "concat" && share_scale(node)) {
+      tell(node, true, "hands codes on, its inputs share one scale");
+    } else if (is_one_of(node.op, kRequantized) || node.op == "concat" ||
+               is_table_function(node.op)) {
       int value = is_one_of(node.op, kWeighted) ? replace_weighted(id) : id;
+      if (node.op == "concat") take_real(id);
       requantize(node, value);
     } else if (is_one_of(node.op, kTransparent)) {
       tell(node, true, "hands codes on");
@@ -148,6 +154,39 @@ class Preparation {
     return value;
   }
 
+  // One quantizer for all inputs of a concatenation. Not where they clamp in different ways.
+  bool share_scale(const Node& node) {
+    std::vector<Node*> nodes;
+    for (int id : node.inputs) {
+      while (is_one_of(graph_.node(id).op, kTransparent)) id = graph_.node(id).inputs[0];
+      Node& from = graph_.node(id);
+      const auto* quantizer = dynamic_cast<const Quantizer*>(from.module.get());
+      if (quantizer == nullptr) return false;
+      const auto& first =
+          nodes.empty() ? *quantizer : dynamic_cast<const Quantizer&>(*nodes.front()->module);
+      if (quantizer->activation() != first.activation() || quantizer->spec() != first.spec())
+        return false;
+      nodes.push_back(&from);
+    }
+    // Quantizers that an earlier concatenation shares stay together.
+    for (Node* from : nodes) {
+      const std::shared_ptr<nn::Module> before = from->module;
+      for (Node& other : graph_.nodes())
+        if (other.module == before) other.module = nodes.front()->module;
+    }
+    return true;
+  }
+
+  // Codes of several scales are joined as real numbers, even if their scales come out equal.
+  void take_real(int id) {
+    Node made;
+    made.op = "dequantize";
+    made.name = graph_.node(id).name + ".dequantize";
+    made.inputs = {graph_.node(id).inputs[0]};
+    made.shape = graph_.node(made.inputs[0]).shape;
+    graph_.node(id).inputs[0] = graph_.insert_before(id, made);
+  }
+
   void drop(int id) {
     graph_.erase(id);
     gone_.insert(id);
@@ -168,6 +207,7 @@ class Preparation {
     QuantizationSpec spec = config_.activation;
     if (config_.first_last_8_bits && ends_at_last(last)) set_bits(spec, 8);
     if (config_.add_operands_8_bits && only_adds_read(last)) set_bits(spec, 8);
+    fix_range(node.op, spec);
     add_quantizer(last, graph_.node(value).name, spec, activation);
     if (!is_one_of(node.op, kWeighted)) tell(node, true, describe(spec));
     if (last != value) {
@@ -177,6 +217,15 @@ class Preparation {
       quantizer.inputs[0] = value;
       drop(last);
     }
+  }
+
+  // What is known to lie in [0, 1] needs no observer.
+  static void fix_range(const std::string& op, QuantizationSpec& spec) {
+    if ((op != "sigmoid" && op != "hardsigmoid") || spec.symmetric || spec.quantizer != "ste")
+      return;
+    spec.observer = "fixed";
+    spec.fixed_scale = 1.0F / static_cast<float>(spec.qmax - spec.qmin + 1);
+    spec.fixed_zero_point = spec.qmin;
   }
 
   void add_quantizer(int id, const std::string& name, const QuantizationSpec& spec,

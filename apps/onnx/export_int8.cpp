@@ -147,8 +147,13 @@ class Int8Export {
       finish_real(node, real(node.inputs[0]));
     } else if (node.op == "conv") {
       convolve(node);
-    } else if (node.op == "add") {
-      add_real(node, "Add", {real(node.inputs[0]), real(node.inputs[1])});
+    } else if (node.op == "add" || node.op == "mul") {
+      add_real(node, node.op == "add" ? "Add" : "Mul",
+               {real(node.inputs[0]), real(node.inputs[1])});
+    } else if (node.op == "concat") {
+      concatenate(node);
+    } else if (node.op == "table") {
+      apply_function(node);
     } else if (node.op == "max_pool") {
       move(node, "MaxPool", {moved_input(node)}, window(node));
     } else if (node.op == "avg_pool") {
@@ -160,6 +165,40 @@ class Int8Export {
     } else {
       throw FormatError(str("ONNX: node '", node.name, "' (", node.op, ") has no ONNX form here"));
     }
+  }
+
+  // Whether a value has features instead of pixels.
+  bool flat(int i) const {
+    const Int8Node& node = graph_.nodes[static_cast<size_t>(i)];
+    if (node.op == "conv") return node.attributes.get<bool>("linear");
+    return node.op == "flatten" || (!node.inputs.empty() && flat(node.inputs[0]));
+  }
+
+  void concatenate(const Int8Node& node) {
+    constexpr int64_t kAxisOfChannelsFirst[] = {0, 2, 3, 1};
+    const int64_t axis = node.attributes.get<int64_t>("axis");
+    std::vector<std::string> inputs;
+    for (int input : node.inputs) inputs.push_back(real(input));
+    add_real(node, "Concat", inputs,
+             {{"axis", flat(node.inputs[0]) || axis > 3 ? axis : kAxisOfChannelsFirst[axis]}});
+  }
+
+  void apply_function(const Int8Node& node) {
+    const std::string& function = node.attributes.get<std::string>("function");
+    const std::string x = real(node.inputs[0]);
+    const Attributes sixth = {{"alpha", 1.0 / 6}, {"beta", 0.5}};
+    if (function == "sigmoid") return add_real(node, "Sigmoid", {x});
+    if (function == "tanh") return add_real(node, "Tanh", {x});
+    if (function == "hardsigmoid") return add_real(node, "HardSigmoid", {x}, sixth);
+    if (function == "leaky_relu")
+      return add_real(node, "LeakyRelu", {x}, {{"alpha", node.attributes.get<double>("slope")}});
+    if (function == "silu")
+      return add_real(node, "Mul", {x, model_.add("Sigmoid", node.name + "_factor", {x})});
+    if (function == "hardswish")
+      return add_real(node, "Mul",
+                      {x, model_.add("HardSigmoid", node.name + "_factor", {x}, sixth)});
+    throw FormatError(str("ONNX: node '", node.name, "': ", function,
+                          " has no operator in the operator sets that are written"));
   }
 
   List input_shape() const {

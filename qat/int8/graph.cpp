@@ -1,9 +1,11 @@
 #include "qat/int8/graph.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "core/packed_codes.h"
+#include "core/text.h"
 
 namespace stair::qat {
 namespace {
@@ -13,14 +15,18 @@ struct OpRule {
   size_t inputs;
   bool keeps_format;
 };
-constexpr std::array<OpRule, 8> kOps = {{{"input", 0, false},
-                                         {"quantize", 1, false},
-                                         {"conv", 1, false},
-                                         {"add", 2, false},
-                                         {"max_pool", 1, true},
-                                         {"avg_pool", 1, false},
-                                         {"pad_channels", 1, true},
-                                         {"flatten", 1, true}}};
+constexpr size_t kAnyInputs = SIZE_MAX;  // at least one
+constexpr std::array<OpRule, 11> kOps = {{{"input", 0, false},
+                                          {"quantize", 1, false},
+                                          {"conv", 1, false},
+                                          {"add", 2, false},
+                                          {"mul", 2, false},
+                                          {"concat", kAnyInputs, false},
+                                          {"table", 1, false},
+                                          {"max_pool", 1, true},
+                                          {"avg_pool", 1, false},
+                                          {"pad_channels", 1, true},
+                                          {"flatten", 1, true}}};
 
 const OpRule& rule_of(const Int8Node& node) {
   for (const OpRule& rule : kOps)
@@ -103,7 +109,22 @@ void check_conv(const Int8Node& node) {
     fail(str("groups ", groups, " do not divide ", o, " channels"));
 }
 
+void check_table(const Int8Node& node) {
+  const std::string& function = node.attributes.get<std::string>("function");
+  if (!is_table_function(function))
+    throw FormatError(str("int8 graph: node '", node.name, "': no function is called '",
+                          printable(function), "'"),
+                      "the file may come from a newer version");
+  if (function == "leaky_relu") (void)node.attributes.get<double>("slope");
+}
+
 }  // namespace
+
+bool is_table_function(const std::string& name) {
+  constexpr std::array kNames = {"hardswish", "hardsigmoid", "sigmoid",   "tanh",
+                                 "silu",      "gelu",        "leaky_relu"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
 
 void Int8Node::store_weight(const Tensor& codes, int32_t qmin, int32_t qmax) {
   weight = codes.clone();
@@ -144,9 +165,10 @@ void Int8Graph::validate() const {
   for (size_t i = 0; i < nodes.size(); ++i) {
     const Int8Node& node = nodes[i];
     const OpRule& rule = rule_of(node);
-    if (node.inputs.size() != rule.inputs)
+    if (rule.inputs == kAnyInputs ? node.inputs.empty() : node.inputs.size() != rule.inputs)
       throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") has ",
-                            node.inputs.size(), " inputs, expected ", rule.inputs));
+                            node.inputs.size(), " inputs, expected ",
+                            rule.inputs == kAnyInputs ? "one or more" : str(rule.inputs)));
     for (int input : node.inputs) {
       if (input < 0 || input >= static_cast<int>(i))
         throw FormatError(str("int8 graph: node '", node.name, "' reads node ", input,
@@ -166,6 +188,10 @@ void Int8Graph::validate() const {
           str("int8 graph: node '", node.name, "' (", node.op, ") cannot yield real numbers"));
     check_format(node);
     if (node.op == "conv") check_conv(node);
+    if (node.op == "concat" && node.attributes.get<int64_t>("axis") < 1)
+      throw FormatError(str("int8 graph: node '", node.name, "': axis ",
+                            node.attributes.get<int64_t>("axis"), ", expected at least 1"));
+    if (node.op == "table") check_table(node);
   }
 }
 

@@ -27,6 +27,10 @@ struct Int8Format {
 //                 weight_scale f32 [1] or [O], bias f32 [O] or undefined; stride, padding,
 //                 dilation, groups; a linear layer is a conv with linear = true on [N,C]
 //   add           code, code -> code
+//   mul           code, code -> code; the second of the first's shape, or [N,1,1,C]
+//   concat        codes, at least one -> code; axis. Inputs of another format are requantized.
+//   table         code -> code; function, a name of autograd/op.h, and its attributes: hardswish,
+//                 hardsigmoid, sigmoid, tanh, silu, gelu, leaky_relu (slope)
 //   max_pool      code -> code, the same format; kernel, stride, padding
 //   avg_pool      code -> code; kernel, stride, padding, count_include_pad; an empty kernel is the
 //   whole picture pad_channels  code -> code, the same format; before, after flatten       code ->
@@ -47,6 +51,9 @@ struct Int8Node {
   Shape weight_shape() const;
   Tensor weight_codes() const;
 };
+
+// Whether operation `name` of autograd/op.h is a function of one number that a table can hold.
+bool is_table_function(const std::string& name);
 
 struct Int8Graph {
   std::vector<Int8Node>

@@ -42,6 +42,35 @@ Shape pool_shape(const Int8Node& node, const Shape& x) {
   return {x[0], h, w, x[3]};
 }
 
+Shape concat_shape(const Int8Node& node, const std::vector<Shape>& shapes) {
+  const int64_t axis = node.attributes.get<int64_t>("axis");
+  std::vector<int64_t> dims = shapes[static_cast<size_t>(node.inputs[0])].dims();
+  if (axis >= static_cast<int64_t>(dims.size()))
+    throw ShapeError(
+        str("int8 graph: node '", node.name, "' joins ", Shape(dims), " at axis ", axis));
+  int64_t& joined = dims[static_cast<size_t>(axis)];
+  joined = 0;
+  for (int input : node.inputs) {
+    const Shape& x = shapes[static_cast<size_t>(input)];
+    std::vector<int64_t> own = x.dims();
+    if (own.size() == dims.size()) own[static_cast<size_t>(axis)] = joined;
+    if (own != dims)
+      throw ShapeError(str("int8 graph: node '", node.name, "' joins ",
+                           shapes[static_cast<size_t>(node.inputs[0])], " and ", x, " at axis ",
+                           axis));
+    joined += x[static_cast<int>(axis)];
+  }
+  return Shape(std::move(dims));
+}
+
+// The second factor is of the first's shape, or one value for each image and channel.
+void check_factor(const Int8Node& node, const std::vector<Shape>& shapes) {
+  const Shape &a = shapes[static_cast<size_t>(node.inputs[0])],
+              &b = shapes[static_cast<size_t>(node.inputs[1])];
+  if (a == b || (a.rank() == 4 && b == Shape{a[0], 1, 1, a[3]})) return;
+  throw ShapeError(str("int8 graph: node '", node.name, "' multiplies ", a, " and ", b));
+}
+
 Shape shape_of(const Int8Graph& graph, const Int8Node& node, const std::vector<Shape>& shapes,
                const Shape& input) {
   if (node.op == "input") return input;
@@ -56,6 +85,8 @@ Shape shape_of(const Int8Graph& graph, const Int8Node& node, const std::vector<S
   if (node.op == "pad_channels")
     return {x[0], x[1], x[2],
             x[3] + node.attributes.get<int64_t>("before") + node.attributes.get<int64_t>("after")};
+  if (node.op == "concat") return concat_shape(node, shapes);
+  if (node.op == "mul") check_factor(node, shapes);
   if (node.op == "add" && shapes[static_cast<size_t>(node.inputs[1])] != x)
     throw ShapeError(str("int8 graph: node '", node.name, "' adds ", x, " and ",
                          shapes[static_cast<size_t>(node.inputs[1])], " (",

@@ -1,10 +1,11 @@
 #include "qat/int8/program.h"
 
+#include <array>
 #include <cstring>
 
+#include "autograd/op.h"
 #include "core/parallel.h"
 #include "kernels/pool/pool.h"
-#include "kernels/qelementwise/qelementwise.h"
 #include "kernels/quantize/quantize.h"
 
 namespace stair::qat {
@@ -212,18 +213,94 @@ Int8Program::Step Int8Program::bind_pad(const Int8Step& step) const {
   };
 }
 
+kernels::CodeInput Int8Program::codes(int i) const {
+  const Int8Format& from = node(i).format;
+  return {place(i), from.is_signed, from.scale, from.zero_point};
+}
+
+Int8Program::Step Int8Program::bind_mul(const Int8Step& step) const {
+  const Int8Node& n = node(step.node);
+  const Shape& x = shape(n.inputs[0]);
+  kernels::MulInt8::Args args{x.numel(), codes(n.inputs[0]), codes(n.inputs[1]),
+                              requant_to(n.format), place(step.node)};
+  if (shape(n.inputs[1]) != x) args.pixels = x[1] * x[2], args.channels = x[3];
+  return [args](const Int8Input&) { kernels::run<kernels::MulInt8>(args); };
+}
+
+// Inputs of another format are requantized into memory of their own.
+Int8Program::Step Int8Program::bind_concat(const Int8Step& step) const {
+  struct Part {
+    kernels::RequantizeInt8::Args requantize;
+    std::shared_ptr<std::byte> own;
+    const std::byte* from;
+    int64_t bytes;  // of a row
+  };
+  const Int8Node& n = node(step.node);
+  const auto axis = static_cast<int>(n.attributes.get<int64_t>("axis"));
+  int64_t rows = 1;
+  for (int i = 0; i < axis; ++i) rows *= shape(step.node)[i];
+  std::vector<Part> parts;
+  for (int input : n.inputs) {
+    const Int8Format& f = node(input).format;
+    const int64_t count = shape(input).numel();
+    Part part{{}, nullptr, place(input), rows == 0 ? 0 : count / rows};
+    if (f.scale != n.format.scale || f.zero_point != n.format.zero_point ||
+        f.is_signed != n.format.is_signed) {
+      part.own = allocate(static_cast<size_t>(count) + kReadSlack);
+      part.from = part.own.get();
+      part.requantize = {count, codes(input), requant_to(n.format), part.own.get()};
+    }
+    parts.push_back(std::move(part));
+  }
+  return [parts, rows, to = place(step.node)](const Int8Input&) {
+    int64_t row_bytes = 0;
+    for (const Part& part : parts) {
+      if (part.own) kernels::run<kernels::RequantizeInt8>(part.requantize);
+      row_bytes += part.bytes;
+    }
+    parallel_for(rows, 1 + (1 << 16) / (row_bytes + 1), [&](int64_t begin, int64_t end) {
+      std::byte* y = to + begin * row_bytes;
+      for (int64_t row = begin; row < end; ++row)
+        for (const Part& part : parts) {
+          std::memcpy(y, part.from + row * part.bytes, static_cast<size_t>(part.bytes));
+          y += part.bytes;
+        }
+    });
+  };
+}
+
+// The table of codes: what the operation yields for each code of its input, quantized.
+Int8Program::Step Int8Program::bind_table(const Int8Step& step) const {
+  const Int8Node& n = node(step.node);
+  const Int8Format& f = node(n.inputs[0]).format;
+  Tensor x = Tensor::empty({256}, f.is_signed ? DType::s8 : DType::u8);
+  for (int i = 0; i < 256; ++i) reinterpret_cast<uint8_t*>(x.raw())[i] = static_cast<uint8_t>(i);
+  x = x.with_qparams(
+      {{f.scale}, {f.zero_point}, -1, f.is_signed ? -128 : 0, f.is_signed ? 127 : 255});
+  const autograd::NoGrad no_grad;
+  const std::array inputs = {autograd::Variable(x)};
+  const Tensor y = autograd::find_op(n.attributes.get<std::string>("function"))
+                       .apply(inputs, n.attributes)
+                       .value();
+  std::array<uint8_t, 256> table;
+  quantize(n.format, y.data<float>(), 256, reinterpret_cast<std::byte*>(table.data()));
+  return [table, count = shape(n.inputs[0]).numel(), from = place(n.inputs[0]),
+          to = place(step.node)](const Int8Input&) {
+    kernels::run<kernels::LookUpInt8>({count, from, table.data(), to});
+  };
+}
+
 Int8Program::Step Int8Program::bind(const Int8Step& step) const {
   const Int8Node& n = node(step.node);
   const Int8Format& f = n.format;
   const int in = n.inputs[0];
-  const auto codes = [&](int i) -> kernels::CodeInput {
-    const Int8Format& from = node(i).format;
-    return {place(i), from.is_signed, from.scale, from.zero_point};
-  };
   if (n.op == "conv") return bind_conv(step);
   if (n.op == "quantize") return bind_quantize(step);
   if (n.op == "max_pool") return bind_max_pool(step);
   if (n.op == "pad_channels") return bind_pad(step);
+  if (n.op == "mul") return bind_mul(step);
+  if (n.op == "concat") return bind_concat(step);
+  if (n.op == "table") return bind_table(step);
   if (n.op == "add")
     return [args = kernels::AddInt8::Args{shape(in).numel(), codes(in), codes(n.inputs[1]),
                                           requant_to(f), place(step.node)}](const Int8Input&) {

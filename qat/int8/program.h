@@ -7,6 +7,7 @@
 
 #include "autograd/conv_integer.h"
 #include "autograd/profile.h"
+#include "kernels/qelementwise/qelementwise.h"
 #include "qat/int8/plan.h"
 
 namespace stair::qat {
@@ -52,6 +53,10 @@ class Int8Program {
   Step bind_quantize(const Int8Step& step) const;
   Step bind_max_pool(const Int8Step& step) const;
   Step bind_pad(const Int8Step& step) const;
+  Step bind_mul(const Int8Step& step) const;
+  Step bind_concat(const Int8Step& step) const;
+  Step bind_table(const Int8Step& step) const;
+  kernels::CodeInput codes(int node) const;
   const Int8Node& node(int i) const { return graph_.nodes[static_cast<size_t>(i)]; }
   const Shape& shape(int i) const { return plan_.shapes[static_cast<size_t>(i)]; }
   std::byte* place(int i) const { return block_.get() + plan_.offsets[static_cast<size_t>(i)]; }

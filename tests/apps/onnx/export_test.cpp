@@ -38,7 +38,7 @@ qat::Int8Graph one_convolution() {
 }
 
 TEST(OnnxExport, EveryFormIsValid) {
-  for (const char* name : {"resnet20", "resnet18", "mobilenet_v2"})
+  for (const char* name : {"resnet20", "resnet18", "mobilenet_v2", "mobilenet_v3_small"})
     for (int bits : {8, 4}) {
       const qat::Int8Graph graph = small_network(name, 0.25, 32, bits);
       for (OnnxForm form : kForms)

@@ -26,7 +26,7 @@ TEST(OnnxRuntime, ComputesTheCodesOfOurSession) {
     GTEST_SKIP() << "no Python with onnx and onnxruntime: set STAIR_PEER_PYTHON";
   const support::TemporaryFolder folder;
   std::string pairs;
-  for (const char* name : {"resnet20", "resnet18", "mobilenet_v2"}) {
+  for (const char* name : {"resnet20", "resnet18", "mobilenet_v2", "mobilenet_v3_small"}) {
     const qat::Int8Graph graph = small_network(name, 0.5, 32);
     ScoredFile file;
     file.session = std::make_shared<qat::Int8Session>(graph);
