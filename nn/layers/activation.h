@@ -17,6 +17,18 @@ class ReLU6 : public Module {
   Variable forward(const Variable& x) override;
 };
 
+// y = x * relu6(x + 3) / 6.
+class Hardswish : public Module {
+ public:
+  Variable forward(const Variable& x) override;
+};
+
+// y = relu6(x + 3) / 6.
+class Hardsigmoid : public Module {
+ public:
+  Variable forward(const Variable& x) override;
+};
+
 // y = x.
 class Identity : public Module {
  public:

@@ -224,6 +224,40 @@ void expect_training_step(const std::string& name, bool exact) {
   compare.whole("logits_eval_after_step", (*model)(Variable(x)).value());
 }
 
+// Logits in both modes, gradients and batch norm statistics, in f32 against torchvision's in
+// double.
+void expect_torchvisions_mobilenet_v3(const std::string& name) {
+  const SafeTensors golden =
+      read_safetensors(STAIR_SOURCE_DIR "/tests/golden/models/mobilenet_v3.safetensors");
+  const auto expect_near = [&](const Tensor& got, const char* role, double tolerance = 3e-5) {
+    const Tensor& want = golden.at(name + role);
+    ASSERT_EQ(got.numel(), want.numel()) << name << role;
+    for (int64_t i = 0; i < got.numel(); ++i)
+      ASSERT_NEAR(element(got, i), element(want, i), tolerance * largest(want))
+          << name << role << i;
+  };
+  const auto vector = [](const std::vector<double>& v) {
+    return Tensor::from<double>(v, {static_cast<int64_t>(v.size())});
+  };
+  const auto model = find_model(name).build({.dropout = 0.0});
+  fill_by_rule(*model, 1);
+  Tensor x = Tensor::empty({2, 3, 64, 64}, DType::f32);
+  fill(x, 65535, 1, [](double u) { return (u - 0.5) * 3.4641016151377544; });
+  x = from_torch_layout(x);
+  model->eval();
+  const Variable logits = (*model)(Variable(x));
+  expect_near(logits.value(), ".logits_eval");
+  autograd::cross_entropy(logits, Tensor::from<int64_t>({3, 700}, {2})).backward();
+  std::vector<double> norms, variances;
+  for (const NamedVariable& p : model->named_parameters()) norms.push_back(l2(p.variable.grad()));
+  expect_near(vector(norms), ".grad_eval_l2", 3e-4);
+  model->train();
+  expect_near((*model)(Variable(x)).value(), ".logits_train");
+  for (const NamedVariable& b : model->named_buffers())
+    if (b.name.ends_with("running_var")) variances.push_back(l2(b.variable.value()));
+  expect_near(vector(variances), ".running_var_l2");
+}
+
 // The case gives numbers 0 to 7 of tensor 3 with seed 1 and number 999999 of tensor 61 with seed 5.
 TEST(ModelsGolden, TheRuleGivesItsNumbers) {
   const Reference reference("fill_rule_check");
@@ -253,6 +287,10 @@ TEST(ModelsGolden, Resnet18TrainsAsTorchvisions) {
 }
 TEST(ModelsGolden, MobilenetV2TrainsAsTorchvisions) {
   expect_training_step("mobilenet_v2", false);
+}
+TEST(ModelsGolden, MobilenetV3IsTorchvisions) {
+  expect_torchvisions_mobilenet_v3("mobilenet_v3_small");
+  expect_torchvisions_mobilenet_v3("mobilenet_v3_large");
 }
 TEST(ModelsInDoubleSlow, Resnet18TrainsAsTorchvisions) {
   expect_training_step("resnet18", true);

@@ -48,8 +48,10 @@ struct Case {
   int64_t size;
   double width;
 };
-constexpr Case kCases[] = {
-    {"resnet20", 16, 1}, {"resnet18", 40, 0.125}, {"mobilenet_v2", 40, 0.25}};
+constexpr Case kCases[] = {{"resnet20", 16, 1},
+                           {"resnet18", 40, 0.125},
+                           {"mobilenet_v2", 40, 0.25},
+                           {"mobilenet_v3_small", 40, 0.25}};
 
 std::shared_ptr<nn::GraphModule> trained(const Case& c, const QatConfig& config, int steps = 2) {
   nn::ModelOptions options;
