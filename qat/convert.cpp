@@ -4,6 +4,7 @@
 #include <map>
 
 #include "qat/conv_bn.h"
+#include "qat/derived_quantizer.h"
 
 namespace stair::qat {
 namespace {
@@ -89,6 +90,8 @@ class Conversion {
       add(node, "input", {}).format.real = true;
     } else if (const auto* quantizer = dynamic_cast<const Quantizer*>(node.module.get())) {
       quantize(node, *quantizer);
+    } else if (const auto* derived = dynamic_cast<const DerivedQuantizer*>(node.module.get())) {
+      derive(node, *derived);
     } else if (auto* conv = dynamic_cast<QatConv*>(node.module.get())) {
       convolve(node, *conv);
     } else if (node.op == "add" || node.op == "mul") {
@@ -112,7 +115,7 @@ class Conversion {
       made.attributes.set("after", node.attributes.get<int64_t>("after"));
     } else if (node.op == "flatten") {
       keep_format(node, "flatten");
-    } else if (node.op == "dropout" || node.op == "dequantize") {
+    } else if (node.op == "dropout" || node.op == "dequantize" || clamps_into_quantizer(node)) {
       converted_[node.id] = index(node, node.inputs[0]);
     } else {
       throw ConfigError(str("convert: node '", node.name, "' (", node.op, ") has no integer form"));
@@ -152,17 +155,45 @@ class Conversion {
                             quantizer.calibrated() ? "' is not quantized" : "' has no scale yet"),
                         quantizer.calibrated() ? "switch its fake-quant on"
                                                : "calibrate first: run batches in training mode");
+    const std::string& op = graph_.node(node.inputs[0]).op;
+    const auto [lo, hi] = op == "relu"    ? quantizer.code_range(Activation::relu)
+                          : op == "relu6" ? quantizer.code_range(Activation::relu6)
+                                          : quantizer.code_range(quantizer.activation());
     const QParams p = quantizer.qparams();
-    const auto [lo, hi] = quantizer.code_range();
-    const Int8Format format{false, quantizer.spec().is_signed, p.scale[0], p.zero_point[0], lo, hi};
+    set_format(node, {false, quantizer.spec().is_signed, p.scale[0], p.zero_point[0], lo, hi});
+  }
+
+  // A ReLU whose only reader is a quantizer: that one's range of codes does it.
+  bool clamps_into_quantizer(const Node& node) const {
+    const std::vector<int> users = graph_.users_of(node.id);
+    return (node.op == "relu" || node.op == "relu6") && users.size() == 1 &&
+           node.id != graph_.output() &&
+           dynamic_cast<const Quantizer*>(graph_.node(users[0]).module.get());
+  }
+
+  void derive(const Node& node, const DerivedQuantizer& derived) {
+    std::vector<QParams> sources;
+    for (size_t i = 1; i < node.inputs.size(); ++i) {
+      const Int8Format& f = result_.nodes[static_cast<size_t>(index(node, node.inputs[i]))].format;
+      sources.push_back({{f.scale}, {f.zero_point}, -1, f.lo, f.hi});
+    }
+    const QParams p = derived.qparams(sources);
+    set_format(node,
+               {false, derived.spec().is_signed, p.scale[0], p.zero_point[0], p.qmin, p.qmax});
+  }
+
+  void set_format(const Node& node, const Int8Format& format) {
     const int input = index(node, node.inputs[0]);
     Int8Node& before = result_.nodes[static_cast<size_t>(input)];
     if (before.op != "input" && before.format.real) {
       before.format = format;
       converted_[node.id] = input;
-    } else {
-      add(node, "quantize", {input}).format = format;
+      return;
     }
+    // A concatenation of one input brings it into the format.
+    Int8Node& made = add(node, before.format.real ? "quantize" : "concat", {input});
+    if (made.op == "concat") made.attributes.set("axis", int64_t{1});
+    made.format = format;
   }
 
   void convolve(const Node& node, QatConv& conv) {

@@ -2,189 +2,221 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
-#include <set>
 
-#include "qat/int8/graph.h"
+#include "qat/derived_quantizer.h"
+#include "qat/engine_quantizer.h"
+#include "qat/ptq/layers.h"
+#include "qat/spec_sets.h"
 
 namespace stair::qat {
 namespace {
 
 using nn::Graph;
 using nn::Node;
+using Set = SpecSets::Set;
 
-constexpr std::array kWeighted = {"conv2d", "linear"};
-// Operations whose result gets a quantizer of its own.
-constexpr std::array kRequantized = {"conv2d", "linear",          "add",
-                                     "mul",    "global_avg_pool", "avg_pool2d"};
 // Operations that hand integers on as they are.
-constexpr std::array kTransparent = {"max_pool2d", "flatten", "reshape", "pad_channels", "dropout"};
+constexpr std::array kHandOn = {"max_pool2d",   "flatten", "reshape",
+                                "pad_channels", "dropout", "concat"};
 
-template <size_t N>
-bool is_one_of(const std::string& op, const std::array<const char*, N>& ops) {
-  return std::any_of(ops.begin(), ops.end(), [&](const char* o) { return op == o; });
+bool has_weights(const Node& node) {
+  return node.op == "conv2d" || node.op == "linear";
 }
 
 class Preparation {
  public:
-  Preparation(const Graph& graph, const QatConfig& config) : graph_(graph), config_(config) {}
+  Preparation(const Graph& graph, const Annotations& annotations)
+      : original_(graph), graph_(graph), annotations_(annotations), sets_(graph, annotations) {}
 
   Prepared run() {
-    find_ends();
-    std::vector<int> ids;
-    for (const Node& node : graph_.nodes()) ids.push_back(node.id);
-    for (int id : ids)
-      if (gone_.count(id) == 0) visit(id);
+    for (const Node& node : original_.nodes()) {
+      if (std::dynamic_pointer_cast<Quantizer>(node.module))
+        throw ConfigError(str("prepare: '", node.name, "' is a quantizer already"),
+                          "prepare the captured graph, once");
+      if (!node.is_state() && !gone_.contains(node.id)) visit(node);
+    }
     graph_.erase_dead();
     graph_.check();
     return {graph_, report_};
   }
 
  private:
-  // The first and the last layer with weights.
-  void find_ends() {
-    for (const Node& node : graph_.nodes())
-      if (is_one_of(node.op, kWeighted)) {
-        if (first_ < 0) first_ = node.id;
-        last_ = node.id;
-      }
+  const QuantizationAnnotation& annotation(int id) const {
+    static const QuantizationAnnotation kNone;
+    const auto found = annotations_.find(id);
+    return found == annotations_.end() ? kNone : found->second;
   }
 
-  bool ends_at_last(int id) const {
-    for (int user : graph_.users_of(id)) {
-      const Node& node = graph_.node(user);
-      if (user == last_ || (is_one_of(node.op, kTransparent) && ends_at_last(user))) return true;
+  void tell(const Node& node, bool quantized, const std::string& how) {
+    const std::string& note = annotation(node.id).note;
+    report_.push_back({node.name, node.op, quantized,
+                       how.empty()    ? note
+                       : note.empty() ? how
+                                      : how + "; " + note});
+  }
+
+  // `tensor` is the value's id in the original graph, `value` the one it has now.
+  void visit(const Node& node) {
+    int tensor = node.id, value = node.id;
+    if (has_weights(node) && sets_.find({node.inputs[1], node.id}))
+      value = replace_weighted(node, tensor);
+    else
+      tell_node(node);
+    const Set* output = sets_.find({tensor});
+    if (node.op == "concat" && output && !hands_on(node.id)) take_real(node.id);
+    Activation activation = Activation::none;
+    const int relu = output ? -1 : fusable_relu(tensor);
+    if (relu >= 0) {
+      const Node& fused = original_.node(relu);
+      activation = activation_behind(relu);
+      tell(fused, true, "fused into " + node.name);
+      tensor = relu;
+      output = sets_.find({relu});
+      graph_.replace_uses(relu, value);
+      drop(relu);
     }
-    return false;
+    place_quantizers(tensor, value, output, activation);
   }
 
-  // Whether the value of a node is the network's result, maybe under another shape.
-  bool only_adds_read(int id) const {
-    const std::vector<int> users = graph_.users_of(id);
-    return !users.empty() && std::all_of(users.begin(), users.end(),
-                                         [&](int user) { return graph_.node(user).op == "add"; });
-  }
-  bool is_result(int id) const {
-    if (id == graph_.output()) return true;
-    for (int user : graph_.users_of(id))
-      if (is_one_of(graph_.node(user).op, kTransparent) && is_result(user)) return true;
-    return false;
-  }
-
-  // The only reader of a value when it is of one of the given operations and reads it as its first
-  // input.
-  std::optional<int> only_user(int id, std::initializer_list<const char*> ops) const {
-    const std::vector<int> users = graph_.users_of(id);
-    if (users.size() != 1 || id == graph_.output()) return std::nullopt;
-    const Node& user = graph_.node(users[0]);
-    const bool fits =
-        std::any_of(ops.begin(), ops.end(), [&](const char* op) { return user.op == op; });
-    return fits && user.inputs[0] == id ? std::optional(users[0]) : std::nullopt;
-  }
-
-  void tell(const Node& node, bool quantized, std::string how) {
-    report_.push_back({node.name, node.op, quantized, std::move(how)});
-  }
-
-  void visit(int id) {
-    const Node node = graph_.node(id);
-    if (node.is_state()) return;
+  void tell_node(const Node& node) {
+    const QuantizationAnnotation& a = annotation(node.id);
+    const Set* output = sets_.find({node.id});
     if (node.op == "input") {
-      QuantizationSpec spec = config_.activation;
-      if (config_.first_last_8_bits) set_bits(spec, 8);
-      tell(node, true, describe(spec));
-      add_quantizer(id, node.name, spec, Activation::none);
-    } else if (node.op == "concat" && share_scale(node)) {
-      tell(node, true, "hands codes on, its inputs share one scale");
-    } else if (is_one_of(node.op, kRequantized) || node.op == "concat" ||
-               is_table_function(node.op)) {
-      int value = is_one_of(node.op, kWeighted) ? replace_weighted(id) : id;
-      if (node.op == "concat") take_real(id);
-      requantize(node, value);
-    } else if (is_one_of(node.op, kTransparent)) {
-      tell(node, true, "hands codes on");
+      for (int user : original_.users_of(node.id))
+        if (const Set* set = sets_.find({node.id, user})) output = set;
+      tell(node, output != nullptr, output ? text_of(*output) : "no reader is quantized");
+    } else if (output != nullptr) {
+      tell(node, true, hands_on(node.id) ? "hands codes on" : text_of(*output));
+    } else if (const int relu = fusable_relu(node.id); relu >= 0) {
+      tell(node, true, text_of(*sets_.find({relu})));
     } else {
-      tell(node, false, "no integer kernel for this operation");
+      tell(node, a.annotated,
+           a.note.empty() ? a.annotated ? "computes on real numbers" : "no quantizer annotates it"
+                          : "");
     }
   }
 
-  QuantizationSpec spec_of_weights(int id) const {
-    QuantizationSpec spec = config_.weight;
-    if (config_.first_last_8_bits && (id == first_ || id == last_)) set_bits(spec, 8);
-    return spec;
+  static std::string text_of(const Set& set) {
+    return set.derived ? "derived from other tensors" : describe(set.spec);
+  }
+
+  // The ReLU that is the tensor's only reader, when the quantizer behind it can clamp instead.
+  int fusable_relu(int tensor) const {
+    const std::vector<int> users = original_.users_of(tensor);
+    if (users.size() != 1 || activation_behind(users[0]) == Activation::none) return -1;
+    const Set& set = *sets_.find({users[0]});
+    const std::set<int> places = places_of(set);
+    const bool alike = std::all_of(places.begin(), places.end(), [&](int place) {
+      return activation_behind(place) == activation_behind(users[0]);
+    });
+    return alike ? users[0] : -1;
+  }
+
+  // What a quantizer behind this node could apply in its stead.
+  Activation activation_behind(int id) const {
+    const Node& node = original_.node(id);
+    const Set* set = sets_.find({id});
+    if ((node.op != "relu" && node.op != "relu6") || !annotation(id).annotated || !set ||
+        set->derived)
+      return Activation::none;
+    const int before = node.inputs[0];
+    if (original_.users_of(before).size() != 1 || before == original_.output() ||
+        sets_.find({before}) || sets_.find({before, id}))
+      return Activation::none;
+    return node.op == "relu" ? Activation::relu : Activation::relu6;
+  }
+
+  // Whether the node passes the integers of its inputs on.
+  bool hands_on(int id) const {
+    const Node& node = original_.node(id);
+    const Set* set = sets_.find({id});
+    const bool can =
+        std::any_of(kHandOn.begin(), kHandOn.end(), [&](const char* op) { return node.op == op; });
+    return can && set && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
+             return sets_.find({input, id}) == set;
+           });
+  }
+
+  // The tensors of a set that get a quantizer.
+  std::set<int> places_of(const Set& set) const {
+    std::set<int> producers;
+    for (const EdgeOrNode& place : set.members)
+      if (!original_.node(place.from).is_state() && !(place.to < 0 && hands_on(place.from)) &&
+          !(place.to >= 0 && sets_.find({place.from}) == &set))
+        producers.insert(place.from);
+    return producers;
   }
 
   // Puts a QatConv in the place of a convolution or linear layer and of its batch norm; returns the
-  // id of the new node.
-  int replace_weighted(int id) {
-    Node node = graph_.node(id);
+  // id of the new node. `tensor` becomes the batch norm, where there is one.
+  int replace_weighted(const Node& node, int& tensor) {
     const Shape w = graph_.node(node.inputs[1]).shape;
     refuse_overflow(node, w);
     QatConvOptions options;
     options.linear = node.op == "linear";
-    options.integer_bias = true;
+    options.integer_bias = !has_bias(node) || bias_in_steps(node);
     if (!options.linear) read_conv(node.attributes, options.conv);
-    std::vector<int> inputs = {node.inputs[0], node.inputs[1],
-                               node.inputs.size() > 2 ? node.inputs[2] : -1};
-    int last = id;
-    if (const auto bn = options.linear ? std::nullopt : only_user(id, {"batch_norm"})) {
-      const Node& norm = graph_.node(*bn);
+    // The activation's quantizer may stand between by now.
+    std::vector<int> inputs = graph_.node(node.id).inputs;
+    inputs.resize(3, -1);
+    const QuantizationSpec& spec = sets_.find({node.inputs[1], node.id})->spec;
+    tell(node, true, "weights " + describe(spec));
+    if (const int norm = foldable_norm(node); norm >= 0) {
+      const Node& bn = graph_.node(norm);
       options.batch_norm = true;
-      options.momentum = norm.attributes.get<double>("momentum");
-      options.eps = norm.attributes.get<double>("eps");
-      inputs.insert(inputs.end(), norm.inputs.begin() + 1, norm.inputs.begin() + 5);
-      inputs.push_back(norm.inputs.size() > 5 ? norm.inputs[5] : -1);
-      last = *bn;
+      options.momentum = bn.attributes.get<double>("momentum");
+      options.eps = bn.attributes.get<double>("eps");
+      inputs.insert(inputs.end(), bn.inputs.begin() + 1, bn.inputs.begin() + 5);
+      inputs.push_back(bn.inputs.size() > 5 ? bn.inputs[5] : -1);
+      tell(bn, true, "folded into " + node.name);
+      tensor = norm;
     }
-    const QuantizationSpec spec = spec_of_weights(id);
-    tell(node, true, str("weights ", describe(spec)));
-    if (last != id) tell(graph_.node(last), true, str("folded into ", node.name));
     Node made;
     made.op = "module";
     made.name = node.path.empty() ? node.name : node.path;
     made.path = node.path;
     made.inputs = inputs;
-    made.shape = graph_.node(last).shape;
+    made.shape = graph_.node(tensor).shape;
     made.module =
         std::make_shared<QatConv>(options, make_quantizer(spec, spec.axis < 0 ? 1 : w[0]));
-    const int value = graph_.insert_after(last, made);
-    graph_.replace_uses(last, value);
-    if (last != id) drop(last);
-    drop(id);
+    const int value = graph_.insert_after(tensor, made);
+    graph_.replace_uses(tensor, value);
+    if (tensor != node.id) drop(tensor);
+    drop(node.id);
     return value;
   }
 
-  // One quantizer for all inputs of a concatenation. Not where they clamp in different ways.
-  bool share_scale(const Node& node) {
-    std::vector<Node*> nodes;
-    for (int id : node.inputs) {
-      while (is_one_of(graph_.node(id).op, kTransparent)) id = graph_.node(id).inputs[0];
-      Node& from = graph_.node(id);
-      const auto* quantizer = dynamic_cast<const Quantizer*>(from.module.get());
-      if (quantizer == nullptr) return false;
-      const auto& first =
-          nodes.empty() ? *quantizer : dynamic_cast<const Quantizer&>(*nodes.front()->module);
-      if (quantizer->activation() != first.activation() || quantizer->spec() != first.spec())
-        return false;
-      nodes.push_back(&from);
+  static bool has_bias(const Node& node) { return node.inputs.size() > 2 && node.inputs[2] >= 0; }
+
+  // Whether the bias is annotated. The kernels add it to the accumulator, whose step is the product
+  // of the scales.
+  bool bias_in_steps(const Node& node) const {
+    const Set* set = sets_.find({node.inputs[2], node.id});
+    if (set == nullptr) return false;
+    const QParams x{{0.5F}, {3}, -1, 0, 255}, w{{0.125F}, {0}, -1, -128, 127};
+    const std::vector<EdgeOrNode> sources = {{node.inputs[0], node.id}, {node.inputs[1], node.id}};
+    bool fits = set->derived && set->derived->derived_from == sources;
+    if (fits) {
+      const QParams p = set->derived->derive_qparams_fn(std::array{x, w});
+      fits =
+          p.scale == std::vector<float>{0.5F * 0.125F} && p.zero_point == std::vector<int32_t>{0};
     }
-    // Quantizers that an earlier concatenation shares stay together.
-    for (Node* from : nodes) {
-      const std::shared_ptr<nn::Module> before = from->module;
-      for (Node& other : graph_.nodes())
-        if (other.module == before) other.module = nodes.front()->module;
-    }
+    if (!fits)
+      throw ConfigError(
+          str("prepare: the bias of '", node.name, "' has a specification that no kernel can run"),
+          "derive it from (input, weight): the product of the scales, zero point 0");
     return true;
   }
 
-  // Codes of several scales are joined as real numbers, even if their scales come out equal.
-  void take_real(int id) {
-    Node made;
-    made.op = "dequantize";
-    made.name = graph_.node(id).name + ".dequantize";
-    made.inputs = {graph_.node(id).inputs[0]};
-    made.shape = graph_.node(made.inputs[0]).shape;
-    graph_.node(id).inputs[0] = graph_.insert_before(id, made);
+  int foldable_norm(const Node& node) const {
+    const std::vector<int> users = graph_.users_of(node.id);
+    if (node.op != "conv2d" || users.size() != 1 || node.id == graph_.output() ||
+        sets_.find({node.id}))
+      return -1;
+    const Node& user = graph_.node(users[0]);
+    const bool fits = user.op == "batch_norm" && user.inputs[0] == node.id &&
+                      annotation(user.id).annotated && !sets_.find({node.id, user.id});
+    return fits ? user.id : -1;
   }
 
   void drop(int id) {
@@ -192,52 +224,74 @@ class Preparation {
     gone_.insert(id);
   }
 
-  void requantize(const Node& node, int value) {
-    Activation activation = Activation::none;
-    int last = value;
-    if (const auto relu = only_user(value, {"relu", "relu6"})) {
-      activation = graph_.node(*relu).op == "relu" ? Activation::relu : Activation::relu6;
-      last = *relu;
+  void place_quantizers(int tensor, int value, const Set* output, Activation activation) {
+    int codes = value;
+    if (output && !hands_on(tensor)) {
+      codes = insert_quantizer(value, tensor, *output, activation);
+      const bool result = value == graph_.output();
+      graph_.replace_uses(value, codes, codes);
+      if (result) graph_.set_output(insert_dequantize(codes));
     }
-    if (is_result(last)) {
-      if (!is_one_of(node.op, kWeighted))
-        tell(node, false, "the network's result stays in real numbers");
-      return;
-    }
-    QuantizationSpec spec = config_.activation;
-    if (config_.first_last_8_bits && ends_at_last(last)) set_bits(spec, 8);
-    if (config_.add_operands_8_bits && only_adds_read(last)) set_bits(spec, 8);
-    fix_range(node.op, spec);
-    add_quantizer(last, graph_.node(value).name, spec, activation);
-    if (!is_one_of(node.op, kWeighted)) tell(node, true, describe(spec));
-    if (last != value) {
-      tell(graph_.node(last), true, str("fused into ", node.name));
-      // The quantizer clamps by itself: it reads the value before the ReLU.
-      Node& quantizer = graph_.node(graph_.users_of(last).at(0));
-      quantizer.inputs[0] = value;
-      drop(last);
+    // Readers that want other integers than those that are there.
+    for (int user : graph_.users_of(codes)) {
+      const Set* set = sets_.find({tensor, user});
+      if (set == nullptr || set == output) continue;
+      if (!placed_.contains({set, tensor}))
+        insert_quantizer(output ? insert_dequantize(codes) : codes, tensor, *set, Activation::none);
+      std::ranges::replace(graph_.node(user).inputs, codes, placed_.at({set, tensor}));
     }
   }
 
-  // What is known to lie in [0, 1] needs no observer.
-  static void fix_range(const std::string& op, QuantizationSpec& spec) {
-    if ((op != "sigmoid" && op != "hardsigmoid") || spec.symmetric || spec.quantizer != "ste")
-      return;
-    spec.observer = "fixed";
-    spec.fixed_scale = 1.0F / static_cast<float>(spec.qmax - spec.qmin + 1);
-    spec.fixed_zero_point = spec.qmin;
+  // Codes of several scales are joined as real numbers, even if their scales come out equal.
+  void take_real(int id) {
+    const int input = graph_.node(id).inputs[0];
+    graph_.node(id).inputs[0] = insert_dequantize(input);
   }
 
-  void add_quantizer(int id, const std::string& name, const QuantizationSpec& spec,
-                     Activation activation) {
+  int insert_dequantize(int id) {
     Node made;
-    made.op = "module";
-    made.name = name + ".output_quantizer";
+    made.op = "dequantize";
+    made.name = graph_.node(id).name + ".dequantize";
     made.inputs = {id};
     made.shape = graph_.node(id).shape;
-    made.module = make_quantizer(spec, 1, activation);
-    const int quantizer = graph_.insert_after(id, made);
-    graph_.replace_uses(id, quantizer, quantizer);
+    return graph_.insert_after(id, made);
+  }
+
+  int insert_quantizer(int value, int tensor, const Set& set, Activation activation) {
+    Node made;
+    made.op = "module";
+    made.name = graph_.node(value).name + ".output_quantizer";
+    made.inputs = {value};
+    made.shape = graph_.node(value).shape;
+    if (set.derived) {
+      made.module = std::make_shared<DerivedQuantizer>(*set.derived);
+      for (const EdgeOrNode& source : set.derived->derived_from) {
+        const Set* from = sets_.find(source);
+        const auto placed = placed_.find({from, source.from});
+        if (placed == placed_.end())
+          throw ConfigError(str("prepare: the parameters of '", original_.node(tensor).name,
+                                "' follow from '", original_.node(source.from).name,
+                                "', which is quantized later or as a weight"));
+        made.inputs.push_back(placed->second);
+      }
+    } else {
+      if (set.spec.axis >= 0)
+        throw ConfigError(str("prepare: '", original_.node(tensor).name,
+                              "' is an activation with a scale a channel, expected per tensor"));
+      auto& shared = quantizers_[&set];
+      if (!shared) shared = make_quantizer(set.spec, 1, activation);
+      made.module = shared;
+    }
+    const int quantizer = graph_.insert_after(latest(made.inputs), made);
+    placed_[{&set, tensor}] = quantizer;
+    return quantizer;
+  }
+
+  int latest(const std::vector<int>& ids) const {
+    int found = -1;
+    for (const Node& node : graph_.nodes())
+      if (std::ranges::find(ids, node.id) != ids.end()) found = node.id;
+    return found;
   }
 
   static void read_conv(const Attributes& from, autograd::Conv2dOptions& to) {
@@ -260,11 +314,14 @@ class Preparation {
                             ((int64_t{1} << 31) - 1) / (255 * 128)));
   }
 
+  const Graph& original_;
   Graph graph_;
-  QatConfig config_;
+  const Annotations& annotations_;
+  SpecSets sets_;
+  std::map<const Set*, std::shared_ptr<Quantizer>> quantizers_;
+  std::map<std::pair<const Set*, int>, int> placed_;  // by set and tensor
   std::vector<NodeReport> report_;
   std::set<int> gone_;
-  int first_ = -1, last_ = -1;
 };
 
 template <class M, class F>
@@ -275,16 +332,19 @@ void for_modules(nn::Module& model, const F& f) {
 
 }  // namespace
 
-QatConfig x86_config(int weight_bits, int activation_bits, const std::string& quantizer) {
-  QatConfig config{activation_spec(activation_bits), weight_spec(weight_bits), true};
-  config.activation.quantizer = config.weight.quantizer = find_quantizer(quantizer).name;
-  return config;
+Prepared prepare_qat(const nn::Graph& graph, const BackendQuantizer& quantizer) {
+  Annotations annotations;
+  quantizer.annotate(graph, annotations);
+  quantizer.validate(graph, annotations);
+  return Preparation(graph, annotations).run();
 }
 
-Prepared prepare_qat(const nn::Graph& graph, const QatConfig& config) {
-  validate(config.activation);
-  validate(config.weight);
-  return Preparation(graph, config).run();
+Prepared prepare(const nn::Graph& graph, const BackendQuantizer& quantizer) {
+  return prepare_qat(fold_batch_norm(graph), quantizer);
+}
+
+Prepared prepare_qat(const nn::Graph& graph, const QuantizationConfig& config) {
+  return prepare_qat(graph, EngineQuantizer(config));
 }
 
 std::string to_string(const std::vector<NodeReport>& report) {

@@ -1,30 +1,13 @@
-// From a captured float graph to one that trains on integers.
+// From a captured float graph to one that calibrates or trains on integers.
 #pragma once
 
-#include <memory>
 #include <set>
-#include <string>
-#include <vector>
 
-#include "nn/graph/graph.h"
+#include "qat/backend_quantizer.h"
 #include "qat/conv_bn.h"
+#include "qat/quantization_config.h"
 
 namespace stair::qat {
-
-// What to quantize with. The x86 preset: u8 affine activations per tensor, s8 symmetric weights per
-// output channel.
-struct QatConfig {
-  QuantizationSpec activation = activation_spec();
-  QuantizationSpec weight = weight_spec();
-  // Below 8 bits: the network's input, the first convolution's weights, and the last layer's input
-  // and weights keep 8 bits.
-  bool first_last_8_bits = true;
-  // Below 8 bits: tensors that only additions read (a branch before its residual sum) keep 8 bits.
-  // Fewer bits would make no multiplication cheaper, and cost accuracy.
-  bool add_operands_8_bits = true;
-};
-QatConfig x86_config(int weight_bits = 8, int activation_bits = 8,
-                     const std::string& quantizer = "ste");
 
 // One line of the quantization report.
 struct NodeReport {
@@ -38,11 +21,22 @@ struct Prepared {
   std::vector<NodeReport> report;
 };
 
-// Fuses conv+bn(+relu), conv+relu, linear+relu, add+relu, gives every weight and every tensor
-// between quantized operations a quantizer, and leaves the input graph as it is; parameters are
-// shared with it. The logits stay real numbers. Throws ConfigError naming the layer and its K when
-// a sum of products could pass 32 bits.
-Prepared prepare_qat(const nn::Graph& graph, const QatConfig& config);
+// The graph with quantizers where the annotations of `quantizer` want them; the input graph stays
+// as it is, parameters are shared with it.
+//
+// A layer whose weight is annotated becomes one module with its weight quantizer; a batch norm
+// behind it that is annotated and the only reader is folded into it. A ReLU whose output is
+// annotated is fused into the quantizer behind it, unless others share that. Edges without an
+// annotation read what their producer hands out, integers or not. The graph's result is made real.
+//
+// Throws ConfigError naming the node: annotations that name what is not there or cannot be run; a
+// sum of products that could pass 32 bits (with its K); a graph that is prepared already.
+Prepared prepare_qat(const nn::Graph& graph, const BackendQuantizer& quantizer);
+// With batch norm folded into the convolutions before, for calibration without training. The
+// parameters are the graph's own.
+Prepared prepare(const nn::Graph& graph, const BackendQuantizer& quantizer);
+// For our int8 engine: EngineQuantizer with this configuration for all.
+Prepared prepare_qat(const nn::Graph& graph, const QuantizationConfig& config);
 
 // Prints a report, a line a node.
 std::string to_string(const std::vector<NodeReport>& report);

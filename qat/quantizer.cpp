@@ -103,11 +103,11 @@ QParams Quantizer::qparams(const Tensor& x) const {
   return observer_->qparams();
 }
 
-std::pair<int32_t, int32_t> Quantizer::code_range() const {
-  if (activation_ == Activation::none) return {spec_.qmin, spec_.qmax};
+std::pair<int32_t, int32_t> Quantizer::code_range(Activation activation) const {
+  if (activation == Activation::none) return {spec_.qmin, spec_.qmax};
   const QParams p = qparams();
   const int32_t lo = std::max(spec_.qmin, p.zero_point[0]);
-  if (activation_ == Activation::relu) return {lo, spec_.qmax};
+  if (activation == Activation::relu) return {lo, spec_.qmax};
   const float six =
       std::nearbyint(6.0F * (1.0F / p.scale[0])) + static_cast<float>(p.zero_point[0]);
   return {lo, static_cast<int32_t>(

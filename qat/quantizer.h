@@ -42,9 +42,10 @@ class Quantizer : public nn::Module {
   const QuantizationSpec& spec() const { return spec_; }
   Activation activation() const { return activation_; }
   const Observer& observer() const { return *observer_; }
-  // The codes that activation and range allow: a fused ReLU raises lo to the zero point, ReLU6 also
-  // lowers hi.
-  std::pair<int32_t, int32_t> code_range() const;
+  // The codes that an activation before and the range allow: a ReLU raises lo to the zero point,
+  // ReLU6 also lowers hi.
+  std::pair<int32_t, int32_t> code_range(Activation activation) const;
+  std::pair<int32_t, int32_t> code_range() const { return code_range(activation_); }
 
   bool observer_enabled() const { return flag(observer_enabled_); }
   bool fake_quant_enabled() const { return flag(fake_quant_enabled_); }

@@ -13,11 +13,13 @@
 #include "nn/layers/activation.h"
 #include "nn/layers/batch_norm2d.h"
 #include "nn/layers/conv2d.h"
+#include "nn/layers/dropout.h"
 #include "nn/layers/linear.h"
 #include "nn/layers/pool.h"
 #include "nn/layers/sequential.h"
 #include "nn/model.h"
 #include "nn/state_dict.h"
+#include "qat/engine_quantizer.h"
 
 namespace stair::qat {
 namespace {
@@ -224,6 +226,50 @@ TEST(Prepare, RefusesALayerWhoseSumCouldPass32Bits) {
     EXPECT_NE(message.find("K = 65794"), std::string::npos) << message;
     EXPECT_NE(message.find("65793"), std::string::npos) << message;
   }
+}
+
+TEST(Prepare, WithoutTrainingFoldsBatchNormFirst) {
+  Net net(false);
+  const nn::Graph graph = graph_of(net);
+  const nn::Graph prepared = prepare(graph, EngineQuantizer(x86_config())).graph;
+  for (const nn::Node& node : prepared.nodes())
+    if (auto* conv = dynamic_cast<QatConv*>(node.module.get())) {
+      EXPECT_FALSE(conv->options().batch_norm) << node.name;
+    }
+  EXPECT_NE(graph.find("bn1.batch_norm"), nullptr);
+  EXPECT_EQ(prepared.find("bn1.weight"), nullptr);
+}
+
+// Switching between training and evaluation changes neither dropout's p nor batch norm's eps and
+// momentum, in the graph and in what is folded.
+TEST(Prepare, ModesKeepEveryAttribute) {
+  class Tuned final : public nn::Module {
+   public:
+    Tuned() {
+      conv_ = register_module("conv", std::make_shared<nn::Conv2d>(3, 4, nn::ConvConfig{}));
+      bn_ = register_module("bn", std::make_shared<nn::BatchNorm2d>(4, 0.3, 1e-3));
+      alone_ = register_module("alone", std::make_shared<nn::BatchNorm2d>(3, 0.7, 1e-2));
+      drop_ = register_module("drop", std::make_shared<nn::Dropout>(0.4));
+    }
+    Variable forward(const Variable& x) override {
+      return (*bn_)((*conv_)((*drop_)((*alone_)(x))));
+    }
+
+   private:
+    std::shared_ptr<nn::Module> conv_, bn_, alone_, drop_;
+  } net;
+  nn::GraphModule model(prepare_qat(graph_of(net), x86_config()).graph);
+  const std::string before = nn::to_text(model.graph());
+  for (bool training : {true, false, true}) {
+    model.train(training);
+    (void)run(model, normal({2, 6, 6, 3}, 1));
+  }
+  EXPECT_EQ(nn::to_text(model.graph()), before);
+  EXPECT_NE(before.find("p=0.4"), std::string::npos) << before;
+  EXPECT_NE(before.find("momentum=0.7"), std::string::npos) << before;
+  const auto& conv = dynamic_cast<QatConv&>(*model.graph().find("conv")->module);
+  EXPECT_EQ(conv.options().eps, 1e-3);
+  EXPECT_EQ(conv.options().momentum, 0.3);
 }
 
 TEST(Prepare, FrozenObserversBeforeAnyBatchSayCalibrateFirst) {

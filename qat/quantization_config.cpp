@@ -1,0 +1,18 @@
+#include "qat/quantization_config.h"
+
+#include "qat/quantizer.h"
+
+namespace stair::qat {
+
+void validate(const QuantizationConfig& config) {
+  validate(config.activation);
+  validate(config.weight);
+}
+
+QuantizationConfig x86_config(int weight_bits, int activation_bits, const std::string& quantizer) {
+  QuantizationConfig config{activation_spec(activation_bits), weight_spec(weight_bits), true};
+  config.activation.quantizer = config.weight.quantizer = find_quantizer(quantizer).name;
+  return config;
+}
+
+}  // namespace stair::qat
