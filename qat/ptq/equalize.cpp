@@ -61,6 +61,11 @@ void equalize_pair(Graph& graph, const Pair& pair, Reach& reach) {
       r1 = std::max<double>(r1, std::abs(first.w[k]));
     for_readers(second, i, [&](int64_t, float& w) { r2 = std::max<double>(r2, std::abs(w)); });
     double& largest = reach.channel[static_cast<size_t>(i)];
+    const float constant = bias.defined() ? bias.data<float>()[i] : 0;
+    if (r1 == 0 && (constant == 0 || (pair.activation >= 0 && constant <= 0)))
+      for_readers(second, i, [](int64_t, float& w) { w = 0; });  // they only ever read zero
+    if (r2 == 0)
+      std::fill(first.w + i * inner, first.w + (i + 1) * inner, 0.0F);  // nobody reads it
     if (r1 == 0 || r2 == 0 || largest > reach.most || reach.most == 0) continue;
     const double s = std::max(std::sqrt(r1 / r2), largest / reach.most);
     for (int64_t k = i * inner; k < (i + 1) * inner; ++k)

@@ -19,7 +19,9 @@ struct EqualizeReport {
 // channel's values leave the range that the tensor has over the batches, since
 // a channel of tiny weights and a bias would else take the range of all; and a
 // ReLU6 stays: channels that reach 6 are left alone, the others stay below, so
-// the network computes the same.
+// the network computes the same. And channels that carry nothing, because they
+// are zero whatever comes in or because nobody reads them, lose their weights,
+// which would else count among the largest of a tensor.
 EqualizeReport equalize(nn::Graph& folded, const Batches& batches);
 
 // Moves c_i = max(0, mean_i - 3 sd_i) of the values before a ReLU from the bias

@@ -86,6 +86,30 @@ TEST(Equalize, NoChannelLeavesTheRangeOfItsTensor) {
   EXPECT_LT(bias_of(folded, id).data<float>()[0], 50);
 }
 
+// Trained networks have such channels, and their weights are often the largest of the layer.
+TEST(Equalize, ChannelsThatCarryNothingLoseTheirWeights) {
+  nn::Graph folded = fold_batch_norm(small_model());
+  const std::vector<int> ids = weighted_nodes(folded);
+  const WeightView expand = weights_of(folded, ids[0]), depthwise = weights_of(folded, ids[1]),
+                   project = weights_of(folded, ids[2]);
+  const auto make_zero = [](float* w, int64_t n) { std::fill(w, w + n, 0.0F); };
+  make_zero(expand.w, expand.taps * expand.inputs);  // channel 0: always below zero
+  bias_of(folded, ids[0]).data<float>()[0] = -1;
+  for (int64_t o = 0; o < project.outputs; ++o) project.at(o, 0, 1) = 0;  // channel 1: unread
+  for (int64_t tap = 0; tap < depthwise.taps; ++tap)
+    depthwise.at(0, tap, 0) = depthwise.at(1, tap, 0) = 100;
+  nn::GraphModule before(folded.deep_copy());
+  const Tensor x = pictures(2, 3), expected = outputs_of(before, x);
+  (void)equalize(folded, batches_of(2));
+  for (int64_t tap = 0; tap < depthwise.taps; ++tap) {
+    EXPECT_EQ(depthwise.at(0, tap, 0), 0);
+    EXPECT_EQ(depthwise.at(1, tap, 0), 0);
+  }
+  nn::GraphModule after(folded);
+  EXPECT_LT(distance(expected, outputs_of(after, x)),
+            1e-3 * (1 + distance(expected, outputs_of(after, pictures(2, 4)))));
+}
+
 TEST(Equalize, BringsPerTensorQuantizationBack) {
   nn::Graph folded = fold_batch_norm(small_model());
   unbalance(folded);
