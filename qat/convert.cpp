@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "qat/conv_bn.h"
+#include "qat/deployable.h"
 #include "qat/derived_quantizer.h"
 
 namespace stair::qat {
@@ -12,21 +12,6 @@ namespace {
 using nn::Graph;
 using nn::Node;
 using List = std::vector<int64_t>;
-
-// Evaluation mode for a scope.
-class EvalScope {
- public:
-  explicit EvalScope(nn::Module& module) : module_(module), before_(module.is_training()) {
-    module.eval();
-  }
-  ~EvalScope() { module_.train(before_); }
-  EvalScope(const EvalScope&) = delete;
-  EvalScope& operator=(const EvalScope&) = delete;
-
- private:
-  nn::Module& module_;
-  bool before_;
-};
 
 class Conversion {
  public:
@@ -115,7 +100,8 @@ class Conversion {
       made.attributes.set("after", node.attributes.get<int64_t>("after"));
     } else if (node.op == "flatten") {
       keep_format(node, "flatten");
-    } else if (node.op == "dropout" || node.op == "dequantize" || clamps_into_quantizer(node)) {
+    } else if (node.op == "dropout" || node.op == "dequantize" || node.op == "quant_stub" ||
+               clamps_into_quantizer(node)) {
       converted_[node.id] = index(node, node.inputs[0]);
     } else {
       throw ConfigError(str("convert: node '", node.name, "' (", node.op, ") has no integer form"));
@@ -140,21 +126,10 @@ class Conversion {
       made.attributes.set("count_include_pad", node.attributes.get<bool>("count_include_pad"));
   }
 
-  static void refuse_simulated(const Node& node, const Quantizer& quantizer) {
-    if (const std::string reason = quantizer.simulated(); !reason.empty())
-      throw ConfigError(str("convert: '", node.name, "' has no integer form: ", reason),
-                        "it trains on real numbers only; use another quantizer or other bits");
-  }
-
   // A quantizer becomes the format of the operation before it, or an operation of its own on the
   // network's input.
   void quantize(const Node& node, const Quantizer& quantizer) {
-    refuse_simulated(node, quantizer);
-    if (!quantizer.calibrated() || !quantizer.fake_quant_enabled())
-      throw ConfigError(str("convert: tensor '", node.name,
-                            quantizer.calibrated() ? "' is not quantized" : "' has no scale yet"),
-                        quantizer.calibrated() ? "switch its fake-quant on"
-                                               : "calibrate first: run batches in training mode");
+    require_deployable(node, quantizer);
     const std::string& op = graph_.node(node.inputs[0]).op;
     const auto [lo, hi] = op == "relu"    ? quantizer.code_range(Activation::relu)
                           : op == "relu6" ? quantizer.code_range(Activation::relu6)
@@ -197,31 +172,17 @@ class Conversion {
   }
 
   void convolve(const Node& node, QatConv& conv) {
-    std::vector<Variable> inputs(node.inputs.size());
-    for (size_t i = 1; i < inputs.size(); ++i)
-      if (node.inputs[i] >= 0) inputs[i] = graph_.node(node.inputs[i]).variable;
-    EvalScope eval(conv);
-    const autograd::NoGrad no_grad;
-    refuse_simulated(node, conv.weight_quantizer());
     const int input = index(node, node.inputs[0]);
     const Int8Format& x = result_.nodes[static_cast<size_t>(input)].format;
-    const QatConv::Folded form = conv.folded(inputs, x.real ? 0 : x.scale);
-    if (!form.weight.quantized())
-      throw ConfigError(str("convert: the weights of '", node.name, "' are not quantized"),
-                        "switch fake-quant on");
+    const QatConv::Folded form = deployed_weights(graph_, node, conv, x.real ? 0 : x.scale);
     Int8Node& made = add(node, "conv", {input});
     made.format.real = true;
     const QParams& p = form.weight.value().qparams();
     made.store_weight(form.weight.value(), p.qmin, p.qmax);
     made.weight_scale = Tensor::from<float>(p.scale, {static_cast<int64_t>(p.scale.size())});
     if (form.bias.defined()) made.bias = form.bias.value().clone();
-    const QatConvOptions& o = conv.options();
-    made.attributes.set("linear", o.linear);
-    if (o.linear) return;
-    made.attributes.set("stride", List(o.conv.stride.begin(), o.conv.stride.end()));
-    made.attributes.set("padding", List(o.conv.padding.begin(), o.conv.padding.end()));
-    made.attributes.set("dilation", List(o.conv.dilation.begin(), o.conv.dilation.end()));
-    made.attributes.set("groups", o.conv.groups);
+    made.attributes.set("linear", conv.options().linear);
+    if (!conv.options().linear) set_conv_attributes(conv.options(), made.attributes);
   }
 
   void check_output_last() const {

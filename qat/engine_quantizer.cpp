@@ -16,7 +16,8 @@ constexpr std::array kWeighted = {"conv2d", "linear"};
 // Operations whose result gets a specification of its own.
 constexpr std::array kRequantized = {"add", "mul", "global_avg_pool", "avg_pool2d"};
 // Operations that hand integers on as they are.
-constexpr std::array kTransparent = {"max_pool2d", "flatten", "reshape", "pad_channels", "dropout"};
+constexpr std::array kTransparent = {"max_pool2d",   "flatten", "reshape",
+                                     "pad_channels", "dropout", "quant_stub"};
 
 constexpr const char* kResult = "the network's result stays in real numbers";
 
@@ -152,7 +153,7 @@ class Annotator {
 
   void annotate_transparent(const Node& node, const QuantizationConfig& config) {
     const int input = node.inputs[0];
-    if (has_output(input) || input == graph_.input()) {
+    if (has_output(input) || input == graph_.input() || node.op == "quant_stub") {
       annotate_inputs(node, config);
       annotations_[node.id].output_qspec = SharedQuantizationSpec{{input, node.id}};
     } else {

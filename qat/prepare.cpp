@@ -16,8 +16,8 @@ using nn::Node;
 using Set = SpecSets::Set;
 
 // Operations that hand integers on as they are.
-constexpr std::array kHandOn = {"max_pool2d",   "flatten", "reshape",
-                                "pad_channels", "dropout", "concat"};
+constexpr std::array kHandOn = {"max_pool2d", "flatten",    "reshape", "pad_channels",
+                                "dropout",    "quant_stub", "concat"};
 
 bool has_weights(const Node& node) {
   return node.op == "conv2d" || node.op == "linear";

@@ -6,7 +6,8 @@
 namespace stair::autograd {
 namespace {
 
-Variable apply(std::span<const Variable> in, const Attributes&) {
+Variable apply(std::span<const Variable> in, const Attributes& a) {
+  if (a.has("codes") && a.get<bool>("codes")) return in[0];
   return dequantize(in[0]);
 }
 
