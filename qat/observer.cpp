@@ -37,12 +37,12 @@ QParams qparams_of(const std::vector<float>& min, const std::vector<float>& max,
   for (size_t c = 0; c < min.size(); ++c) {
     const float low = std::min(min[c], 0.0F), high = std::max(max[c], 0.0F);
     if (spec.symmetric) {
-      p.scale[c] = std::max(std::max(-low, high) / (steps / 2), kMinScale);
+      p.scale[c] = std::max(std::max(-low, high) / (steps / 2), spec.eps);
       p.zero_point[c] = middle(spec);
     } else {
       const float width = high - low;
       const float scale = std::isfinite(width) ? width / steps : high / steps - low / steps;
-      p.scale[c] = std::max(scale, kMinScale);
+      p.scale[c] = std::max(scale, spec.eps);
       // Past 2^24 the quotient of a subnormal range would leave int; the clamp comes first.
       const float shift = std::clamp(std::nearbyint(low / p.scale[c]), -65536.0F, 65536.0F);
       p.zero_point[c] = std::clamp(spec.qmin - static_cast<int32_t>(shift), spec.qmin, spec.qmax);

@@ -24,6 +24,8 @@ void validate(const QuantizationSpec& spec) {
   if (spec.symmetric && !spec.is_signed && spec.qmax - spec.qmin < high - low && spec.bits == 8)
     throw ConfigError("quantization: a reduced u8 range cannot be symmetric",
                       "use s8, or an affine scheme");
+  if (!(spec.eps >= 0x1p-23F && spec.eps < 1))
+    throw ConfigError(str("quantization: eps ", spec.eps, ", expected 2^-23 to 1"));
   if (!(spec.percentile >= 50 && spec.percentile <= 100))
     throw ConfigError(str("quantization: percentile ", spec.percentile, ", expected 50 to 100"));
   if (!(spec.averaging_constant > 0 && spec.averaging_constant <= 1))

@@ -21,6 +21,7 @@ struct QuantizationSpec {
   int axis = -1;           // channels of a scale each; -1: one scale for the tensor
   int32_t qmin = 0;        // codes in use; `set_bits` gives the full range of the bits
   int32_t qmax = 255;
+  float eps = 0x1p-23F;  // the least scale that observers give
   double averaging_constant =
       0.01;  // moving average: m += c * (batch - m); 1: the current tensor alone
 
