@@ -18,6 +18,9 @@ class BatchNorm2d : public Module {
   // well.
   void freeze(bool on = true) { frozen_ = on; }
   bool frozen() const { return frozen_; }
+  int64_t channels() const { return mean_.size(0); }
+  double momentum() const { return momentum_; }
+  double eps() const { return eps_; }
 
  private:
   double momentum_, eps_;

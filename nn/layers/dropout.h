@@ -11,6 +11,7 @@ class Dropout : public Module {
  public:
   explicit Dropout(double p) : p_(p) {}
   Variable forward(const Variable& x) override;
+  double p() const { return p_; }
 
  private:
   double p_;

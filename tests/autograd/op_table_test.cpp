@@ -30,6 +30,7 @@
 #include "autograd/ops/mse_loss.h"
 #include "autograd/ops/mul.h"
 #include "autograd/ops/pad_channels.h"
+#include "autograd/ops/quant_stub.h"
 #include "autograd/ops/quantize.h"
 #include "autograd/ops/relu.h"
 #include "autograd/ops/relu6.h"
@@ -78,9 +79,10 @@ Variable random(const Shape& shape, uint64_t seed) {
 // Each operation with options that are not the default ones.
 void run_all() {
   const Variable x = random({2, 5, 5, 4}, 1), c = random({4}, 2), d = random({4}, 3);
-  for (const auto f : {relu, relu6, sigmoid, stair::autograd::tanh, hardsigmoid, hardswish, silu,
-                       gelu, softmax, log_softmax, mean, stair::autograd::sum, flatten,
-                       global_avg_pool, static_cast<Variable (*)(const Variable&)>(dequantize)})
+  for (const auto f :
+       {relu, relu6, sigmoid, stair::autograd::tanh, hardsigmoid, hardswish, silu, gelu, softmax,
+        log_softmax, mean, stair::autograd::sum, flatten, global_avg_pool, quant_stub,
+        static_cast<Variable (*)(const Variable&)>(dequantize)})
     f(x);
   for (const auto f : {add, sub, mul, stair::autograd::div}) f(x, c);
   leaky_relu(sub(x, c), 0.3);
