@@ -126,13 +126,17 @@ class Preparation {
     return node.op == "relu" ? Activation::relu : Activation::relu6;
   }
 
+  bool may_hand_on(int id) const {
+    return std::any_of(kHandOn.begin(), kHandOn.end(),
+                       [&](const char* op) { return original_.node(id).op == op; });
+  }
+
   // Whether the node passes the integers of its inputs on.
   bool hands_on(int id) const {
     const Node& node = original_.node(id);
     const Set* set = sets_.find({id});
-    const bool can =
-        std::any_of(kHandOn.begin(), kHandOn.end(), [&](const char* op) { return node.op == op; });
-    return can && set && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
+    return may_hand_on(id) && set &&
+           std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
              return sets_.find({input, id}) == set;
            });
   }
@@ -237,7 +241,8 @@ class Preparation {
       const Set* set = sets_.find({tensor, user});
       if (set == nullptr || set == output) continue;
       if (!placed_.contains({set, tensor}))
-        insert_quantizer(output ? insert_dequantize(codes) : codes, tensor, *set, Activation::none);
+        insert_quantizer(output || may_hand_on(tensor) ? insert_dequantize(codes) : codes, tensor,
+                         *set, Activation::none);
       std::ranges::replace(graph_.node(user).inputs, codes, placed_.at({set, tensor}));
     }
   }

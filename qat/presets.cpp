@@ -67,4 +67,19 @@ const Preset& find_preset(const std::string& name) {
       str("did you mean '", nearest(name, names), "'? there are ", join(names, ", ")));
 }
 
+QuantizationConfig get_symmetric_quantization_config(bool is_per_channel, bool is_qat) {
+  QuantizationConfig config;
+  config.activation =
+      activations(is_qat ? "moving_average_minmax" : "histogram", /*is_signed=*/true);
+  config.weight = weights(is_per_channel, -127);
+  config.activation.eps = config.weight.eps = 0x1p-12F;
+  return config;
+}
+
+QuantizationConfig get_default_x86_inductor_quantization_config(bool is_qat) {
+  QuantizationConfig config;
+  config.activation = activations(is_qat ? "moving_average_minmax" : "histogram");
+  return config;
+}
+
 }  // namespace stair::qat

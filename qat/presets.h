@@ -24,4 +24,11 @@ const std::vector<Preset>& presets();
 // Throws ConfigError with the nearest name and the list.
 const Preset& find_preset(const std::string& name);
 
+// The configurations of torch.ao's XNNPACKQuantizer (s8 affine activations, weights in [-127, 127],
+// scales from 2^-12) and X86InductorQuantizer (u8 affine activations, weights per channel).
+// `is_qat`: ranges of activations follow by moving average, else histograms find them.
+QuantizationConfig get_symmetric_quantization_config(bool is_per_channel = false,
+                                                     bool is_qat = false);
+QuantizationConfig get_default_x86_inductor_quantization_config(bool is_qat = false);
+
 }  // namespace stair::qat

@@ -17,6 +17,12 @@ struct QuantizationConfig {
   // Below 8 bits: tensors that only additions read (a branch before its residual sum) keep 8 bits.
   // Fewer bits would make no multiplication cheaper, and cost accuracy.
   bool add_operands_8_bits = true;
+
+  // By the names of torch.ao's PT2E.
+  const QuantizationSpec& get_input_act_qspec() const { return activation; }
+  const QuantizationSpec& get_output_act_qspec() const { return activation; }
+  const QuantizationSpec& get_weight_qspec() const { return weight; }
+
   bool operator==(const QuantizationConfig&) const = default;
 };
 using QatConfig = QuantizationConfig;
