@@ -49,7 +49,7 @@ void add_flags(Options& options, Settings& s) {
                {.help = "biases take back the shift of the mean", .usual = true});
   options.integer("--bn-batches", c.bn_batches, {.min = 0, .max = 1000000},
                   {.help = "batches that estimate batch norm anew, 0: as trained"});
-  options.flag("--strict", c.strict, {.help = "an operation that stays float is an error"});
+  add_layer_flags(options, c.layers);
   options.group("Output");
   options.text("--output", c.output,
                {.help = "int8 file to write (default: runs/MODEL/ptq.int8)",

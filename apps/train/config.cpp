@@ -71,7 +71,7 @@ void add_quantization_flags(Options& options, TrainConfig& c) {
                   {.help = "first epochs without quantization (default: 0 with --weights, else "
                            "three tenths of --epochs)"});
   add_grad_precision_flag(options, c.grad_precision);
-  options.flag("--strict", c.strict, {.help = "an operation that stays float is an error"});
+  add_layer_flags(options, c.layers);
 }
 
 void add_low_bit_flags(Options& options, TrainConfig& config) {
@@ -120,6 +120,15 @@ std::vector<std::string> observer_names() {
   for (const qat::ObserverDef* def : qat::observers())
     if (def->calibrates) names.emplace_back(def->name);
   return names;
+}
+
+void add_layer_flags(Options& options, LayerConfig& c) {
+  options.texts("--exclude", c.exclude,
+                {.help = "layers that stay float: names, globs or types (layer1, 'layer?.0.conv*', "
+                         "linear)"});
+  options.texts("--include", c.include,
+                {.help = "the only layers to quantize, named the same way"});
+  options.flag("--strict", c.strict, {.help = "an operation that stays float is an error"});
 }
 
 void add_grad_precision_flag(Options& options, std::string& precision) {

@@ -55,6 +55,12 @@ struct LowBitConfig {
   double scale_lr_factor = 1, scale_weight_decay = 0;
 };
 
+// Which layers are quantized: patterns of names and types.
+struct LayerConfig {
+  std::vector<std::string> exclude, include;
+  bool strict = false;
+};
+
 struct TrainConfig {
   DataConfig data;
   ModelConfig model;
@@ -67,7 +73,7 @@ struct TrainConfig {
   std::string init;  // of learned scales; empty: the quantizer's default
   LowBitConfig low_bit;
   bool first_last_8_bits = true, add_operands_8_bits = true;
-  bool strict = false;
+  LayerConfig layers;
   std::string grad_precision;  // empty: what pays on this machine
   bool recompute = false, memory_report = false;
   std::optional<double> lr;
@@ -93,6 +99,7 @@ struct TrainConfig {
 void add_data_flags(Options& options, DataConfig& config);
 void add_model_flags(Options& options, ModelConfig& config);
 void add_grad_precision_flag(Options& options, std::string& precision);
+void add_layer_flags(Options& options, LayerConfig& config);
 void add_train_flags(Options& options, TrainConfig& config);
 
 // What --grad-precision means; empty: what pays on this machine.

@@ -1,5 +1,7 @@
 #include "apps/train/network.h"
 
+#include <algorithm>
+
 #include "core/text.h"
 #include "nn/graph/capture.h"
 #include "nn/model.h"
@@ -28,6 +30,19 @@ std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& c, int64_t class
   return std::make_shared<nn::GraphModule>(nn::capture(*model, example));
 }
 
+qat::EngineQuantizer quantizer_of(const qat::QuantizationConfig& config,
+                                  const LayerConfig& layers) {
+  qat::EngineQuantizer quantizer(config);
+  for (const std::string& pattern : layers.exclude) quantizer.exclude(pattern);
+  for (const std::string& pattern : layers.include) quantizer.include(pattern);
+  return quantizer;
+}
+
+int64_t float_operations(const std::vector<qat::NodeReport>& report) {
+  return std::count_if(report.begin(), report.end(),
+                       [](const qat::NodeReport& line) { return !line.quantized; });
+}
+
 void refuse_floats(const std::vector<qat::NodeReport>& report) {
   std::string floats;
   for (const qat::NodeReport& line : report)
@@ -42,8 +57,8 @@ QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
   config.weight.init = config.activation.init = c.init;
   config.first_last_8_bits = c.first_last_8_bits;
   config.add_operands_8_bits = c.add_operands_8_bits;
-  qat::Prepared prepared = qat::prepare_qat(float_graph.graph(), config);
-  if (c.strict) refuse_floats(prepared.report);
+  qat::Prepared prepared = qat::prepare_qat(float_graph.graph(), quantizer_of(config, c.layers));
+  if (c.layers.strict) refuse_floats(prepared.report);
   return {std::make_shared<nn::GraphModule>(std::move(prepared.graph)), std::move(prepared.report)};
 }
 
@@ -63,6 +78,22 @@ Network network_of(nn::GraphModule& graph, bool fake_quant) {
 Network network_of(qat::Int8Session& session) {
   return [&session](const Tensor& images) { return session.run(images); };
 }
+
+namespace {
+
+Json texts(const std::vector<std::string>& list) {
+  Json j = Json::array();
+  for (const std::string& text : list) j.push_back(text);
+  return j;
+}
+
+std::vector<std::string> texts(const Json& j) {
+  std::vector<std::string> list;
+  for (const Json& text : j.as_array()) list.push_back(text.as_string());
+  return list;
+}
+
+}  // namespace
 
 Json describe_network(const TrainConfig& c, int64_t classes,
                       const std::vector<std::string>& class_names) {
@@ -84,6 +115,8 @@ Json describe_network(const TrainConfig& c, int64_t classes,
   j.set("a_observer", c.a_observer);
   j.set("first_last_8_bits", c.first_last_8_bits);
   j.set("add_operands_8_bits", c.add_operands_8_bits);
+  j.set("exclude", texts(c.layers.exclude));
+  j.set("include", texts(c.layers.include));
   j.set("resize_size", c.data.val_resize_size);
   j.set("crop_size", c.data.val_crop_size);
   j.set("mean", std::move(mean));
@@ -107,6 +140,9 @@ NetworkDescription network_from(const Json& j) {
   c.a_observer = j.at("a_observer").as_string();
   c.first_last_8_bits = j.at("first_last_8_bits").as_bool();
   c.add_operands_8_bits = j.at("add_operands_8_bits").as_bool();
+  // Absent in files of before these flags.
+  if (const Json* list = j.find("exclude")) c.layers.exclude = texts(*list);
+  if (const Json* list = j.find("include")) c.layers.include = texts(*list);
   c.data.val_resize_size = static_cast<int>(j.at("resize_size").as_int());
   c.data.val_crop_size = static_cast<int>(j.at("crop_size").as_int());
   for (size_t i = 0; i < 3; ++i) {

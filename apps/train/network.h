@@ -7,6 +7,7 @@
 #include "apps/train/evaluate.h"
 #include "core/json.h"
 #include "nn/graph/graph_module.h"
+#include "qat/engine_quantizer.h"
 #include "qat/int8/session.h"
 #include "qat/prepare.h"
 
@@ -22,6 +23,11 @@ struct QatNetwork {
   std::shared_ptr<nn::GraphModule> graph;
   std::vector<qat::NodeReport> report;
 };
+
+// The quantizer of a configuration for the layers that are to be quantized.
+qat::EngineQuantizer quantizer_of(const qat::QuantizationConfig& config, const LayerConfig& layers);
+
+int64_t float_operations(const std::vector<qat::NodeReport>& report);
 
 // Throws ConfigError listing the operations that stay float, if any: what --strict asks for.
 void refuse_floats(const std::vector<qat::NodeReport>& report);

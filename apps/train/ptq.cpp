@@ -98,8 +98,11 @@ PtqResult run_ptq(const PtqConfig& c, const Say& say) {
   nn::GraphModule reference(folded);
   reference.eval();
   // A copy of its own: bias correction moves parameters.
-  qat::Prepared prepared = qat::prepare_qat(folded.deep_copy(), config_of(c));
-  if (c.strict) refuse_floats(prepared.report);
+  qat::Prepared prepared =
+      qat::prepare_qat(folded.deep_copy(), quantizer_of(config_of(c), c.layers));
+  if (c.layers.strict) refuse_floats(prepared.report);
+  if (const int64_t floats = float_operations(prepared.report); floats > 0)
+    say(str(floats, " operations stay float"));
   nn::GraphModule quantized(std::move(prepared.graph));
   reset_peak_memory();
   const auto start = std::chrono::steady_clock::now();

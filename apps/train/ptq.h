@@ -17,7 +17,7 @@ struct PtqConfig {
   int wbits = 8, abits = 8;
   bool equalize = false, absorb_biases = false, bias_correction = false;
   int64_t bn_batches = 0;
-  bool strict = false;
+  LayerConfig layers;
   std::string output;  // int8 file
 };
 

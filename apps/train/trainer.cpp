@@ -239,8 +239,7 @@ void Trainer::enter_qat(int64_t epoch) {
   make_optimizer();
   state_.qat = true;
   steps_in_form_ = 0;
-  int64_t floats = 0;
-  for (const qat::NodeReport& node : qat.report) floats += node.quantized ? 0 : 1;
+  const int64_t floats = float_operations(qat.report);
   if (folder_)
     write_file(folder_->file("quantization.txt"), std::string_view(qat::to_string(qat.report)));
   say(str("quantization: ", config_.quantizer, ", weights ", config.wbits, " bits, activations ",

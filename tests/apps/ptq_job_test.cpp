@@ -40,6 +40,17 @@ TEST(PtqJob, EveryStepCanBeAskedFor) {
   expect_ended(ended, 0, {"equalized", "absorbed", "calibrated on 16", "corrected the biases"});
 }
 
+TEST(PtqJobFault, ExcludedAndUnknownLayersAreNamed) {
+  const TemporaryFolder folder;
+  std::vector<std::string> flags = small_job(folder / "model.int8");
+  flags.insert(flags.end(), {"--exclude", "layer3.0.conv1,linear"});
+  flags.emplace_back("--strict");
+  expect_ended(run_child("qat_ptq", flags), 2, {"linear", "excluded by 'linear'"});
+  flags = small_job(folder / "model.int8");
+  flags.insert(flags.end(), {"--include", "layr1"});
+  expect_ended(run_child("qat_ptq", flags), 2, {"'layr1'", "'layer1'"});
+}
+
 TEST(PtqJobFault, WrongNamesAndMissedGates) {
   const TemporaryFolder folder;
   std::vector<std::string> flags = small_job(folder / "model.int8");
