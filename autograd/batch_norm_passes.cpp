@@ -1,6 +1,7 @@
 #include "autograd/batch_norm_passes.h"
 
 #include "autograd/recompute.h"
+#include "core/parallel.h"
 #include "kernels/norm/norm.h"
 
 namespace stair::autograd {
@@ -27,7 +28,14 @@ Output with_values(Output k, const Tensor& x, const BatchMoments& moments) {
   return k;
 }
 
-// The backward of one call. The gradient is summed up as it is written, as far as that is told.
+// Rows [begin, end) of k.
+Output rows_of(Output k, int64_t begin, int64_t end) {
+  k.x += begin * k.channels;
+  k.rows = end - begin;
+  return k;
+}
+
+// The backward of one call. The gradient is summed up as it is written, where that is told.
 class PassBackward {
  public:
   PassBackward(const Output& rule, const Variable& x, const Variable& gamma,
@@ -35,47 +43,51 @@ class PassBackward {
       : rule_(rule),
         kept_(x),
         gamma_(gamma.defined() ? gamma.value() : Tensor()),
-        images_(x.size(0)),
         moments_(moments) {}
 
-  void sum_to(int64_t images, const Tensor& gy) {
-    if (!x_.defined()) x_ = kept_.get();
-    const kernels::RowChunks chunks = kernels::row_chunks(rule_.rows, rule_.channels);
-    const int64_t rows = images * (rule_.rows / images_),
-                  last = rows == rule_.rows ? chunks.count : rows / chunks.rows;
-    if (!sums_.defined()) sums_ = Tensor::empty({chunks.count, 2, rule_.channels}, DType::f64);
+  void begin_sums(int64_t chunks) {
+    x_ = kept_.get();
+    sums_ = Tensor::full<double>({chunks, 2, rule_.channels}, 0);
+  }
+
+  void sum_rows(int64_t chunk, int64_t begin, int64_t end, const float* gy) {
     kernels::run<kernels::NormalizeActivateSums<float>>(
-        {with_values(rule_, x_, moments_), gy.data<float>(), summed_, last, sums_.data<double>()});
-    summed_ = last;
+        {rows_of(with_values(rule_, x_, moments_), begin, end), gy,
+         sums_.data<double>() + 2 * chunk * rule_.channels});
   }
 
   std::vector<Gradient> gradients(const Tensor& gy) {
-    sum_to(images_, gy);
+    if (!sums_.defined()) sum_all(gy.data<float>());
     const Tensor factors = Tensor::empty({3, rule_.channels}, DType::f32),
                  ggamma = Tensor::empty({rule_.channels}, DType::f32),
                  gbeta = Tensor::empty({rule_.channels}, DType::f32);
-    kernels::gradient_factors({rule_.rows, rule_.channels, sums_.data<double>(),
+    kernels::gradient_factors({rule_.rows, rule_.channels, sums_.size(0), sums_.data<double>(),
                                gamma_.defined() ? gamma_.data<float>() : nullptr,
                                moments_.invstd.data<float>(), ggamma.data<float>(),
                                gbeta.data<float>(), factors.data<float>()});
     const auto rows = [rule = rule_, x = x_, moments = moments_, gy, factors](
-                          int64_t begin, int64_t end, const Tensor& to) {
-      Output part = with_values(rule, x.slice(begin, end), moments);
-      part.rows = to.numel() / rule.channels;
+                          int64_t begin, int64_t end, float* into) {
       kernels::run<kernels::NormalizeActivateGradient<float>>(
-          {part, gy.slice(begin, end).data<float>(), factors.data<float>(), to.data<float>()});
+          {rows_of(with_values(rule, x, moments), begin, end),
+           gy.data<float>() + begin * rule.channels, factors.data<float>(), into});
     };
     return {Gradient(x_.shape(), rows), ggamma, gbeta};
   }
 
  private:
+  void sum_all(const float* gy) {
+    const kernels::RowChunks chunks = kernels::row_chunks(rule_.rows, rule_.channels);
+    begin_sums(chunks.count);
+    parallel_for(rule_.rows, chunks.rows, [&](int64_t begin, int64_t end) {
+      sum_rows(begin / chunks.rows, begin, end, gy + begin * rule_.channels);
+    });
+  }
+
   Output rule_;
   Kept kept_;
   Tensor gamma_;
-  int64_t images_;
   BatchMoments moments_;
   Tensor x_, sums_;
-  int64_t summed_ = 0;  // chunks
 };
 
 // `result`: memory for the values.
@@ -88,7 +100,10 @@ Variable run(const char* op, const Variable& x, const Variable& gamma, const Var
                       [backward](const Tensor& gy) { return backward->gradients(gy); });
   if (y.requires_grad()) {
     auto watch = std::make_shared<GradientWatch>();
-    watch->written = [backward](int64_t end, const Tensor& gy) { backward->sum_to(end, gy); };
+    watch->chunks = [backward](int64_t count) { backward->begin_sums(count); };
+    watch->written = [backward](int64_t chunk, int64_t begin, int64_t end, const float* gy) {
+      backward->sum_rows(chunk, begin, end, gy);
+    };
     y.set_watch(std::move(watch));
   }
   return y;

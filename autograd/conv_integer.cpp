@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "autograd/conv_bands.h"
 #include "autograd/dequantize.h"
 #include "autograd/grad_precision.h"
 #include "autograd/op.h"
+#include "core/parallel.h"
 #include "kernels/conv_bf16/conv_bf16.h"
 #include "kernels/reduce/reduce.h"
 
@@ -48,6 +50,11 @@ int64_t images_of_a_piece(const kernels::ConvShape& s) {
   return std::max<int64_t>(1, kPieceFloats / std::max<int64_t>(1, floats));
 }
 
+// Parts of an image for what is told of it; each of 65536 floats at least, where there are many.
+int64_t cuts_of_an_image(const kernels::ConvShape& s) {
+  return std::clamp<int64_t>(s.h * s.w * s.c >> 16, 1, 8);
+}
+
 struct ConvGradients {
   Tensor gx, gw, gb;
 };
@@ -84,6 +91,41 @@ void add_images(const kernels::ConvShape& shape, const Tensor& x, const Tensor& 
       add_to(sum.gb, gb);
     }
   });
+}
+
+// Tells a watch of images [begin, end), each cut into a few chunks.
+void tell(const GradientWatch& watch, const kernels::ConvShape& s, int64_t begin, int64_t end,
+          const Tensor& gx) {
+  const int64_t area = s.h * s.w, cuts = cuts_of_an_image(s);
+  parallel_tasks((end - begin) * cuts, [&](int64_t task) {
+    const int64_t chunk = begin * cuts + task;
+    const int64_t first = area * chunk / cuts, last = area * (chunk + 1) / cuts;
+    watch.written(chunk, first, last, gx.data<float>() + first * s.c);
+  });
+}
+
+std::vector<Tensor> backward_in_images(const kernels::ConvShape& shape, const Tensor& x,
+                                       const Tensor& w, const Gradient& gy, bool want_x,
+                                       bool want_w, bool want_b, const GradientWatch* watch) {
+  ConvGradients sum{want_x ? Tensor::empty(x.shape(), DType::f32) : Tensor(), {}, {}};
+  const int64_t images = images_of_a_piece(shape), area = shape.oh() * shape.ow();
+  if (images >= shape.n) watch = nullptr;  // nothing is read sooner
+  const Tensor piece =
+      Tensor::empty({std::min(images, shape.n), shape.oh(), shape.ow(), shape.o}, DType::f32);
+  if (watch != nullptr) watch->chunks(shape.n * cuts_of_an_image(shape));
+  for (int64_t begin = 0; begin < shape.n; begin += images) {
+    const int64_t end = std::min(begin + images, shape.n);
+    const Tensor part = piece.slice(0, end - begin);
+    gy.rows(begin * area, end * area, part.data<float>());
+    kernels::ConvShape few = shape;
+    few.n = end - begin;
+    ConvGradients next{want_x ? sum.gx.slice(begin, end) : Tensor(), std::move(sum.gw),
+                       std::move(sum.gb)};
+    add_images(few, x.slice(begin, end), w, part, want_w, want_b, next);
+    sum.gw = next.gw, sum.gb = next.gb;
+    if (watch != nullptr) tell(*watch, shape, begin, end, sum.gx);
+  }
+  return {sum.gx, sum.gw, sum.gb};
 }
 
 }  // namespace
@@ -137,28 +179,19 @@ std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor&
                                   const Gradient& gy, bool want_x, bool want_w, bool want_b,
                                   const GradientWatch* watch) {
   const bool pieces = gy.in_pieces() && x.shape().rank() == 4;
-  const DType dtype = pieces ? DType::f32 : gy.whole().dtype();
-  ConvGradients sum{want_x ? Tensor::empty(x.shape(), dtype) : Tensor(), {}, {}};
+  if (watch != nullptr && (watch->readers != 1 || !want_x)) watch = nullptr;
   if (!pieces) {
+    ConvGradients sum{want_x ? Tensor::empty(x.shape(), gy.whole().dtype()) : Tensor(), {}, {}};
     add_images(shape, x, w, gy, want_w, want_b, sum);
     return {sum.gx, sum.gw, sum.gb};
   }
-  const int64_t images = images_of_a_piece(shape);
-  const Tensor piece =
-      Tensor::empty({std::min(images, shape.n), shape.oh(), shape.ow(), shape.o}, DType::f32);
-  for (int64_t begin = 0; begin < shape.n; begin += images) {
-    const int64_t end = std::min(begin + images, shape.n);
-    const Tensor part = piece.slice(0, end - begin);
-    gy.rows(begin, end, part);
-    kernels::ConvShape few = shape;
-    few.n = end - begin;
-    ConvGradients next{want_x ? sum.gx.slice(begin, end) : Tensor(), std::move(sum.gw),
-                       std::move(sum.gb)};
-    add_images(few, x.slice(begin, end), w, part, want_w, want_b, next);
-    sum.gw = next.gw, sum.gb = next.gb;
-    if (watch != nullptr && watch->readers == 1 && want_x) watch->written(end, sum.gx);
+  const bool one_scale = !x.quantized() || !x.qparams().per_channel();
+  if (ConvBands::pay(shape) && one_scale && !want_b && gradient_terms(shape, x, w) == 0) {
+    const BandedGradients g =
+        backward_in_bands({shape, x, dequantize(w), gy, want_x, want_w, watch});
+    return {g.gx, g.gw, Tensor()};
   }
-  return {sum.gx, sum.gw, sum.gb};
+  return backward_in_images(shape, x, w, gy, want_x, want_w, want_b, watch);
 }
 
 }  // namespace stair::autograd

@@ -7,7 +7,7 @@ namespace stair::autograd {
 const Tensor& Gradient::whole() const {
   if (in_pieces()) {
     whole_ = Tensor::empty(shape_, DType::f32);
-    rows_(0, shape_[0], whole_);
+    rows_(0, shape_.numel() / shape_[shape_.rank() - 1], whole_.data<float>());
     rows_ = nullptr;
   }
   return whole_;

@@ -9,13 +9,13 @@
 
 namespace stair::autograd {
 
-// A gradient: a tensor, or a formula for its rows [begin, end) of the first dimension. A reader
-// that takes it in pieces, each of which stays in the cache, spares the memory of the whole and two
-// passes over it.
+// A gradient: a tensor, or a formula for any of its rows, which are all dimensions but the last one
+// (the pixels of NHWC). A reader that takes it in pieces, each of which stays in the cache, spares
+// the memory of the whole and two passes over it.
 class Gradient {
  public:
-  // Writes rows [begin, end) to `into`, an f32 tensor of that many rows.
-  using Rows = std::function<void(int64_t begin, int64_t end, const Tensor& into)>;
+  // Writes rows [begin, end) to `into`, f32; from several threads at once, too.
+  using Rows = std::function<void(int64_t begin, int64_t end, float* into)>;
 
   Gradient() = default;
   Gradient(Tensor whole) : whole_(std::move(whole)) {}
@@ -24,7 +24,7 @@ class Gradient {
   bool defined() const { return whole_.defined() || rows_ != nullptr; }
   // Whether it is a formula that was not yet asked for the whole.
   bool in_pieces() const { return !whole_.defined() && rows_ != nullptr; }
-  void rows(int64_t begin, int64_t end, const Tensor& into) const { rows_(begin, end, into); }
+  void rows(int64_t begin, int64_t end, float* into) const { rows_(begin, end, into); }
 
   // The whole; a formula is evaluated at the first call.
   const Tensor& whole() const;
@@ -41,10 +41,13 @@ class Gradient {
 };
 
 // Of the result of an operation that reads its gradient while it is written. An operation that took
-// the result as its only reader tells when rows [0, end) of the gradient stand there, in the cache.
+// the result as its only reader says in how many chunks it writes the gradient, then of each chunk
+// when rows [begin, end) stand at `gradient`, in the cache: chunks on any thread, the rows of a
+// chunk in order.
 struct GradientWatch {
   int readers = 0;
-  std::function<void(int64_t end, const Tensor& gradient)> written;
+  std::function<void(int64_t count)> chunks;
+  std::function<void(int64_t chunk, int64_t begin, int64_t end, const float* gradient)> written;
 };
 
 // The gradients of an operation's inputs, in their order; undefined where none is wanted.

@@ -91,7 +91,7 @@ Pool* current_pool() {
 // What the loops of this thread are given to.
 struct Loops {
   Team* team = nullptr;      // waits for them
-  bool inside_task = false;  // of a team: they run here and now
+  bool inside_task = false;  // they run here and now
 };
 thread_local Loops loops_of_thread;
 
@@ -157,6 +157,14 @@ void run_tasks(int64_t tasks, void (*run)(const void*, int64_t), const void* con
                       });
   });
   (void)done.load(std::memory_order_acquire);
+}
+
+SerialLoops::SerialLoops()
+    : team_(loops_of_thread.team), inside_task_(loops_of_thread.inside_task) {
+  loops_of_thread = {.team = nullptr, .inside_task = true};
+}
+SerialLoops::~SerialLoops() {
+  loops_of_thread = {.team = team_, .inside_task = inside_task_};
 }
 
 void run_awake(void (*body)(const void*), const void* context) {

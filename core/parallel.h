@@ -9,6 +9,8 @@
 
 namespace stair {
 
+class Team;
+
 // Threads that loops may use. Starts at STAIR_NUM_THREADS, else OMP_NUM_THREADS, else the number of
 // cores. Throws ConfigError when the variable is no positive integer.
 int num_threads();
@@ -37,6 +39,20 @@ template <class F>
     f(begin, begin + grain < n ? begin + grain : n);
   });
 }
+
+// While one lives, the loops of this thread run on it alone: for tasks of a loop that want their
+// data in the cache of one core.
+class SerialLoops {
+ public:
+  SerialLoops();
+  ~SerialLoops();
+  SerialLoops(const SerialLoops&) = delete;
+  SerialLoops& operator=(const SerialLoops&) = delete;
+
+ private:
+  Team* team_;
+  bool inside_task_;
+};
 
 // Calls body(context) on this thread while the other threads stay awake for its loops: one of a few
 // microseconds then costs no wake-up. A thread with nothing to do for long yields its core, so

@@ -13,7 +13,8 @@ namespace {
 
 // 6 pixels: 12 sums, two weights and a pixel fill the 16 vector registers but one.
 constexpr IgemmMicro kIgemm{6, Vec::kLanes, igemm_panel<6>};
-constexpr OuterMicro kOuter{Vec::kLanes, {{6, outer_panel<6>}, {4, outer_panel<4>}}, copy_tiles};
+constexpr OuterMicro kOuter{
+    Vec::kLanes, {{6, outer_panel<6>}, {5, outer_panel<5>}, {4, outer_panel<4>}}, copy_tiles};
 
 #include "kernels/conv/conv_f32.inc"
 

@@ -14,8 +14,9 @@ namespace {
 // 12 pixels: their pointers fit the general registers, and 24 sums, two weights and a pixel the
 // vector registers.
 constexpr IgemmMicro kIgemm{12, Vec::kLanes, igemm_panel<12>};
-// 13 output channels leave few rows empty for the usual 64, 128, 256 and 512.
-constexpr OuterMicro kOuter{Vec::kLanes, {{13, outer_panel<13>}, {8, outer_panel<8>}}, copy_tiles};
+// 13 output channels leave few rows empty for the usual 64, 128, 256 and 512, 12 for 24, 96, 144.
+constexpr OuterMicro kOuter{
+    Vec::kLanes, {{13, outer_panel<13>}, {12, outer_panel<12>}, {8, outer_panel<8>}}, copy_tiles};
 
 #include "kernels/conv/conv_f32.inc"
 

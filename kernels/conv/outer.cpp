@@ -296,8 +296,11 @@ class Task {
 }  // namespace
 
 const OuterTile& choose_tile(const OuterMicro& m, int64_t channels) {
-  const auto rows = [&](int i) { return ceil_div(channels, m.tiles[i].rows) * m.tiles[i].rows; };
-  return rows(0) * 16 <= rows(1) * 17 ? m.tiles[0] : m.tiles[1];
+  const auto rows = [&](const OuterTile& t) { return ceil_div(channels, t.rows) * t.rows; };
+  const OuterTile* best = &m.tiles[0];
+  for (const OuterTile& smaller : m.tiles)
+    if (rows(smaller) * 17 < rows(*best) * 16) best = &smaller;
+  return *best;
 }
 
 void add_partial_sums(const float* sums, int64_t splits, int64_t floats, float* gw) {

@@ -49,11 +49,11 @@ struct OuterTile {
 
 struct OuterMicro {
   int64_t lanes;       // of a vector
-  OuterTile tiles[2];  // the large one, and one that wastes less on few channels
+  OuterTile tiles[3];  // the largest first; the others waste less on some numbers of channels
   void (*copy)(const CopyTiles&);
 };
 
-// The tile that leaves fewer rows empty.
+// The largest tile, or a smaller one that leaves clearly fewer rows empty.
 const OuterTile& choose_tile(const OuterMicro& m, int64_t channels);
 // gw = the sum of `splits` arrays that follow each other, in order.
 void add_partial_sums(const float* sums, int64_t splits, int64_t floats, float* gw);

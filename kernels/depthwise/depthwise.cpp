@@ -28,17 +28,21 @@ struct Segment {
 // Cuts `count` output positions, whose tap t reads position * step + offset of `size`.
 std::vector<Segment> cut(int64_t count, int64_t step, int64_t size, const std::vector<Tap>& taps) {
   std::vector<Segment> segments;
+  // The taps inside follow each other, since their offsets only rise or only fall.
+  auto first_before = taps.end(), last_before = taps.end();
   for (int64_t position = 0; position < count; ++position) {
-    std::vector<Tap> inside;
-    for (const Tap& tap : taps) {
+    const auto inside = [&](const Tap& tap) {
       const int64_t at = position * step + tap.offset;
-      if (at >= 0 && at < size) inside.push_back(tap);
-    }
-    const auto same = [](const Tap& a, const Tap& b) { return a.k == b.k; };
-    if (!segments.empty() && std::ranges::equal(segments.back().taps, inside, same))
+      return at >= 0 && at < size;
+    };
+    const auto first = std::find_if(taps.begin(), taps.end(), inside),
+               last = std::find_if_not(first, taps.end(), inside);
+    if (position > 0 && first == first_before && last == last_before) {
       ++segments.back().last;
-    else
-      segments.push_back({position, position + 1, std::move(inside)});
+      continue;
+    }
+    segments.push_back({position, position + 1, {first, last}});
+    first_before = first, last_before = last;
   }
   return segments;
 }

@@ -83,4 +83,16 @@ struct Axpy {
   static constexpr const char* kName = STAIR_KERNEL_NAME("axpy");
 };
 
+// y = x, on the thread of the caller. y passes the caches: for what is read only after much else.
+template <class T>
+struct StoreFar {
+  struct Args {
+    int64_t n;
+    const T* x;
+    T* y;
+  };
+  using Impl = Function<Args>;
+  static constexpr const char* kName = STAIR_KERNEL_NAME("store_far");
+};
+
 }  // namespace stair::kernels

@@ -1,5 +1,6 @@
 #include "core/parallel.h"
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/simd/f32_avx512.h"
 
 namespace stair::kernels {
 namespace {
@@ -12,6 +13,7 @@ void register_elementwise_avx512(Registry& r) {
   r.add(UnaryBackward<float>::kName, "unary_backward_f32_avx512", Isa::avx512, &kUnaryBackward);
   r.add(Binary<float>::kName, "binary_f32_avx512", Isa::avx512, &kBinary);
   r.add(Axpy<float>::kName, "axpy_f32_avx512", Isa::avx512, &kAxpy);
+  r.add(StoreFar<float>::kName, "store_far_f32_avx512", Isa::avx512, &kStoreFar);
 }
 
 }  // namespace stair::kernels

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -116,6 +117,8 @@ struct Kernels {
   static constexpr typename UnaryBackward<T>::Impl kUnaryBackward{unary_backward<T>};
   static constexpr typename Binary<T>::Impl kBinary{binary<T>};
   static constexpr typename Axpy<T>::Impl kAxpy{axpy<T>};
+  static constexpr typename StoreFar<T>::Impl kStoreFar{
+      [](const typename StoreFar<T>::Args& a) { std::copy(a.x, a.x + a.n, a.y); }};
 };
 
 }  // namespace
@@ -129,6 +132,7 @@ void register_elementwise_ref(Registry& r) {
         &Kernels<double>::kUnaryBackward);
   r.add(Binary<float>::kName, "binary_f32_ref", Isa::ref, &Kernels<float>::kBinary);
   r.add(Binary<double>::kName, "binary_f64_ref", Isa::ref, &Kernels<double>::kBinary);
+  r.add(StoreFar<float>::kName, "store_far_f32_ref", Isa::ref, &Kernels<float>::kStoreFar);
   r.add(Axpy<float>::kName, "axpy_f32_ref", Isa::ref, &Kernels<float>::kAxpy);
   r.add(Axpy<double>::kName, "axpy_f64_ref", Isa::ref, &Kernels<double>::kAxpy);
 }

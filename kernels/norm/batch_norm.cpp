@@ -1,6 +1,7 @@
 #include "kernels/norm/batch_norm.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numeric>
 
@@ -55,8 +56,8 @@ void combine_statistics(const Partials& p, const RowChunks& split, int64_t rows)
 }
 
 // Sums of the chunks, in order, into chunk 0.
-void combine_sums(const Sums& p, const RowChunks& split) {
-  for (int64_t chunk = 1; chunk < split.count; ++chunk)
+void combine_sums(const Sums& p, int64_t chunks) {
+  for (int64_t chunk = 1; chunk < chunks; ++chunk)
     for (int64_t i = 0; i < 2 * p.width; ++i) p.first(0)[i] += p.first(chunk)[i];
 }
 
@@ -122,6 +123,36 @@ void set_factors(const Sums& sums, double share, const GradientFactors& f) {
     shift[c] = static_cast<float>(sum * share);
     slope[c] = static_cast<float>(along * share * invstd);
   }
+}
+
+// The least float for which `holds`, which all greater ones then share; NaN where there is none.
+template <class F>
+float least(const F& holds) {
+  // Floats in their order as integers.
+  const auto value = [](int64_t key) {
+    const auto bits = static_cast<int32_t>(key);
+    return std::bit_cast<float>(bits ^ ((bits >> 31) & INT32_MAX));
+  };
+  constexpr int64_t kInfinity = 0x7F800000;
+  int64_t below = -kInfinity - 2, at = kInfinity + 1;
+  while (at - below > 1) {
+    const int64_t middle = (below + at) >> 1;
+    (holds(value(middle)) ? at : below) = middle;
+  }
+  return value(at);
+}
+
+InsideRange inside_range(const NormalizedOutput<float>& k) {
+  const float inverse = 1.0F / k.q_scale;
+  const auto step = [&](float y) {
+    const float active = y < k.low ? k.low : y > k.high ? k.high : y;
+    return std::nearbyint(active * inverse);
+  };
+  const bool codes = k.dtype != DType::f32;
+  const auto qmin = static_cast<float>(k.qmin - k.zero_point),
+             qmax = static_cast<float>(k.qmax - k.zero_point);
+  return {least([&](float y) { return y > k.low && (!codes || step(y) >= qmin); }),
+          -least([&](float y) { return -y < k.high && (!codes || step(-y) <= qmax); })};
 }
 
 // Rows of few channels, several taken as one, so that loops over the channels fill their vectors,
@@ -202,16 +233,17 @@ void batch_norm_backward(const BatchNormBackward<float>::Args& a, const BatchNor
   const Partials partials(split, channels);
   parallel_for(a.rows, split.rows, [&](int64_t begin, int64_t end) {
     const int64_t chunk = begin / split.rows;
+    std::fill_n(partials.first(chunk), 2 * channels, 0.0);
     loops.gradient_sums(a.x + begin * channels, a.gy + begin * channels, end - begin, channels,
                         a.mean, partials.first(chunk), partials.second(chunk));
   });
   if (a.rows == 0) std::fill_n(partials.first(0), 2 * channels, 0.0);
-  combine_sums(partials, split);
+  combine_sums(partials, split.count);
   const double share = a.training && a.rows > 0 ? 1.0 / static_cast<double>(a.rows) : 0.0;
   const Scratch block(static_cast<size_t>(std::max<int64_t>(1, 3 * channels)) * sizeof(float));
   float *const scale = block.as<float>(), *const shift = scale + channels;
   set_factors(partials, share,
-              {a.rows, channels, nullptr, a.gamma, a.invstd, a.ggamma, a.gbeta, scale});
+              {a.rows, channels, 0, nullptr, a.gamma, a.invstd, a.ggamma, a.gbeta, scale});
   if (a.gx == nullptr) return;
   parallel_for(a.rows, grain_rows(channels), [&](int64_t begin, int64_t end) {
     const int64_t at = begin * channels;
@@ -242,25 +274,16 @@ void normalize_activate(const NormalizeActivate<float>::Args& a, const BatchNorm
 void normalize_activate_sums(const NormalizeActivateSums<float>::Args& a,
                              const BatchNormLoops& loops) {
   const NormalizedOutput<float>& k = a.output;
-  const RowChunks split = row_chunks(k.rows, k.channels);
-  const Sums sums{a.sums, k.channels};
-  parallel_tasks(a.last - a.first, [&](int64_t task) {
-    const int64_t chunk = a.first + task, begin = chunk * split.rows;
-    NormalizedOutput<float> part = k;
-    part.x += begin * k.channels;
-    part.rows = std::min(split.rows, k.rows - begin);
-    const float* const gy = a.gy + begin * k.channels;
-    if (k.active())
-      loops.masked_sums(part, gy, sums.first(chunk), sums.second(chunk));
-    else
-      loops.gradient_sums(part.x, gy, part.rows, k.channels, k.mean, sums.first(chunk),
-                          sums.second(chunk));
-  });
+  double* const product = a.sums + k.channels;
+  if (k.active())
+    loops.masked_sums(k, inside_range(k), a.gy, a.sums, product);
+  else
+    loops.gradient_sums(k.x, a.gy, k.rows, k.channels, k.mean, a.sums, product);
 }
 
 void gradient_factors(const GradientFactors& f) {
   const Sums sums{f.sums, f.channels};
-  combine_sums(sums, row_chunks(f.rows, f.channels));
+  combine_sums(sums, f.chunks);
   set_factors(sums, 1.0 / static_cast<double>(f.rows), f);
 }
 
@@ -269,6 +292,7 @@ void normalize_activate_gradient(const NormalizeActivateGradient<float>::Args& a
   const NormalizedOutput<float>& k = a.output;
   const float *const shift = a.factors + k.channels, *const slope = shift + k.channels;
   const Repeated values({k.mean, k.scale, k.shift, a.factors, shift, slope}, k.channels);
+  const InsideRange inside = inside_range(k);
   parallel_for(k.rows, grain_rows(k.channels), [&](int64_t first, int64_t last) {
     values.cut(first, last, k.channels, [&](int64_t begin, int64_t rows, int64_t channels) {
       const int64_t at = begin * k.channels;
@@ -277,7 +301,7 @@ void normalize_activate_gradient(const NormalizeActivateGradient<float>::Args& a
       part.rows = rows, part.channels = channels;
       part.mean = values[0], part.scale = values[1], part.shift = values[2];
       if (k.active())
-        loops.masked_gradient(part, a.gy + at, values[3], values[4], values[5], a.gx + at);
+        loops.masked_gradient(part, inside, a.gy + at, values[3], values[4], values[5], a.gx + at);
       else
         loops.gradient(part.x, a.gy + at, rows, channels, part.mean, values[3], values[4],
                        values[5], a.gx + at);

@@ -6,6 +6,13 @@
 
 namespace stair::kernels {
 
+// The values y that NormalizedOutput calls inside: [low, high]; empty where low > high or one is
+// NaN. y only ever grows through activation function, scale and rounding, so two comparisons are
+// enough.
+struct InsideRange {
+  float low, high;
+};
+
 // The loops, each over `rows` rows of `channels` floats.
 struct BatchNormLoops {
   // Mean of each channel and sum of the squared differences to it; with min and max, also those.
@@ -14,7 +21,7 @@ struct BatchNormLoops {
   // y = (x - mean) * scale + shift
   void (*normalize)(const float* x, int64_t rows, int64_t channels, const float* mean,
                     const float* scale, const float* shift, float* y);
-  // sum = sum of gy, product = sum of gy * (x - mean)
+  // sum += sum of gy, product += sum of gy * (x - mean)
   void (*gradient_sums)(const float* x, const float* gy, int64_t rows, int64_t channels,
                         const float* mean, double* sum, double* product);
   // gx = scale * (gy - shift - (x - mean) * slope)
@@ -24,10 +31,11 @@ struct BatchNormLoops {
   // The result of rows that begin at k.x.
   void (*activate)(const NormalizedOutput<float>& k, void* result);
   // gradient_sums and gradient of gy where it is inside, else 0.
-  void (*masked_sums)(const NormalizedOutput<float>& k, const float* gy, double* sum,
-                      double* product);
-  void (*masked_gradient)(const NormalizedOutput<float>& k, const float* gy, const float* scale,
-                          const float* shift, const float* slope, float* gx);
+  void (*masked_sums)(const NormalizedOutput<float>& k, const InsideRange& inside, const float* gy,
+                      double* sum, double* product);
+  void (*masked_gradient)(const NormalizedOutput<float>& k, const InsideRange& inside,
+                          const float* gy, const float* scale, const float* shift,
+                          const float* slope, float* gx);
 };
 
 void batch_norm_forward(const BatchNormForward<float>::Args& a, const BatchNormLoops& loops);

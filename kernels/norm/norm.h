@@ -111,16 +111,15 @@ struct RowChunks {
 RowChunks row_chunks(int64_t rows, int64_t channels);
 
 // BatchNormBackward in training with g = inside ? gy : 0 for its gy, where inside is computed anew
-// from x, in parts: the sums of some chunks of rows; factors, from all sums; the gradient of any
-// rows.
-//   sums = sum(g), sum(g * (x - mean))
+// from x, in parts: the sums of any rows, on the thread of the caller; factors, from all sums; the
+// gradient of any rows.
+//   sums += sum(g), sum(g * (x - mean))
 template <class T>
 struct NormalizeActivateSums {
   struct Args {
-    NormalizedOutput<T> output;  // of all rows
+    NormalizedOutput<T> output;
     const T* gy;
-    int64_t first, last;  // chunks of row_chunks
-    double* sums;         // [chunks,2,C], of which those of [first, last) are written
+    double* sums;  // [2,C]
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = STAIR_KERNEL_NAME("normalize_activate_sums");
@@ -130,7 +129,8 @@ struct NormalizeActivateSums {
 //   scale = gamma * invstd   shift = gbeta / rows   slope = ggamma * invstd / rows
 struct GradientFactors {
   int64_t rows, channels;
-  double* sums;        // [chunks,2,C], used up
+  int64_t chunks;
+  double* sums;        // [chunks,2,C], added up in order; used up
   const float* gamma;  // [C] or null: 1
   const float* invstd;
   float *ggamma, *gbeta;  // [C]

@@ -1,4 +1,5 @@
 #include "kernels/norm/batch_norm.h"
+#include "kernels/simd/f32_avx512.h"
 
 namespace stair::kernels {
 namespace {

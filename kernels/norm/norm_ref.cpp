@@ -133,18 +133,11 @@ T inside_gradient(const NormalizedOutput<T>& k, const T* gy, int64_t i) {
 template <class T>
 void normalize_activate_sums(const typename NormalizeActivateSums<T>::Args& a) {
   const NormalizedOutput<T>& k = a.output;
-  const int64_t rows = row_chunks(k.rows, k.channels).rows;
-  for (int64_t chunk = a.first; chunk < a.last; ++chunk)
-    for (int64_t c = 0; c < k.channels; ++c) {
-      double sum = 0, product = 0;
-      for (int64_t r = chunk * rows; r < std::min((chunk + 1) * rows, k.rows); ++r) {
-        const int64_t i = r * k.channels + c;
-        const double g = inside_gradient(k, a.gy, i);
-        sum += g;
-        product += g * (static_cast<double>(k.x[i]) - static_cast<double>(k.mean[c]));
-      }
-      a.sums[2 * chunk * k.channels + c] = sum;
-      a.sums[(2 * chunk + 1) * k.channels + c] = product;
+  for (int64_t c = 0; c < k.channels; ++c)
+    for (int64_t i = c; i < k.rows * k.channels; i += k.channels) {
+      const double g = inside_gradient(k, a.gy, i);
+      a.sums[c] += g;
+      a.sums[k.channels + c] += g * (static_cast<double>(k.x[i]) - static_cast<double>(k.mean[c]));
     }
 }
 

@@ -33,6 +33,16 @@ struct Vec {
     _mm256_maskstore_ps(p, m, v);
   }
   [[gnu::always_inline]] static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
+  [[gnu::always_inline]] static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
+  [[gnu::always_inline]] static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
+  // The lesser or greater one; b where one is NaN.
+  [[gnu::always_inline]] static Reg min(Reg a, Reg b) { return _mm256_min_ps(a, b); }
+  [[gnu::always_inline]] static Reg max(Reg a, Reg b) { return _mm256_max_ps(a, b); }
+  // v where low <= y <= high, else 0.
+  [[gnu::always_inline]] static Reg between(Reg y, Reg low, Reg high, Reg v) {
+    return _mm256_and_ps(
+        v, _mm256_and_ps(_mm256_cmp_ps(y, low, _CMP_GE_OQ), _mm256_cmp_ps(y, high, _CMP_LE_OQ)));
+  }
   // a * b + c, rounded once.
   [[gnu::always_inline]] static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
 };

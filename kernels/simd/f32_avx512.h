@@ -32,6 +32,16 @@ struct Vec {
     _mm512_mask_storeu_ps(p, m, v);
   }
   [[gnu::always_inline]] static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
+  [[gnu::always_inline]] static Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
+  [[gnu::always_inline]] static Reg mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
+  // The lesser or greater one; b where one is NaN.
+  [[gnu::always_inline]] static Reg min(Reg a, Reg b) { return a < b ? a : b; }
+  [[gnu::always_inline]] static Reg max(Reg a, Reg b) { return a > b ? a : b; }
+  // v where low <= y <= high, else 0.
+  [[gnu::always_inline]] static Reg between(Reg y, Reg low, Reg high, Reg v) {
+    const Mask above = _mm512_cmp_ps_mask(y, low, _CMP_GE_OQ);
+    return _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, y, high, _CMP_LE_OQ), v);
+  }
   // a * b + c, rounded once.
   [[gnu::always_inline]] static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
 };

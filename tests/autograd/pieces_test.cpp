@@ -1,8 +1,11 @@
 // Gradients that are a formula for their rows.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "autograd/ops/add.h"
 #include "autograd/ops/conv2d.h"
@@ -24,9 +27,14 @@ Tensor normal(const Shape& shape, uint64_t seed) {
 Variable in_pieces(const Variable& x, std::vector<std::pair<int64_t, int64_t>>& asked) {
   return record("in_pieces", {x}, x.value(), [&asked](const Tensor& gy) {
     return std::vector<Gradient>{
-        Gradient(gy.shape(), [&asked, gy](int64_t begin, int64_t end, const Tensor& into) {
-          asked.emplace_back(begin, end);
-          Tensor(into).copy_from(gy.slice(begin, end));
+        Gradient(gy.shape(), [&asked, gy](int64_t begin, int64_t end, float* into) {
+          const int64_t channels = gy.size(-1);
+          {
+            static std::mutex mutex;
+            const std::lock_guard lock(mutex);
+            asked.emplace_back(begin, end);
+          }
+          std::copy(gy.data<float>() + begin * channels, gy.data<float>() + end * channels, into);
         })};
   });
 }
@@ -89,7 +97,8 @@ TEST(GradientInPieces, AConvolutionTakesAFewImagesAtATime) {
       ASSERT_EQ(asked.size(), 2U);
       EXPECT_EQ(asked[0].first, 0);
       EXPECT_EQ(asked[0].second, asked[1].first);
-      EXPECT_EQ(asked[1].second, images);
+      EXPECT_EQ(asked[0].second % area, 0);
+      EXPECT_EQ(asked[1].second, images * area);
       EXPECT_EQ(std::memcmp(pieces.gx.raw(), whole.gx.raw(), whole.gx.bytes()), 0);
       // Sums of images * area products of normal numbers, split in another way.
       const double spread = std::sqrt(static_cast<double>(images * area));
@@ -99,27 +108,55 @@ TEST(GradientInPieces, AConvolutionTakesAFewImagesAtATime) {
     }
 }
 
-// One convolution behind another operation that watches its gradient.
-std::vector<int64_t> watched(int readers) {
-  const Variable x(normal({3, 128, 128, 24}, 1), true), w(normal({24, 1, 1, 24}, 2), true);
-  Variable h = relu(x);
-  std::vector<int64_t> ends;
+// What a watch hears of the gradient of a convolution's input, and that gradient.
+struct Heard {
+  int64_t chunks = 0;
+  std::map<int64_t, std::vector<std::pair<int64_t, int64_t>>> rows;  // of each chunk
+  Tensor told, gradient;
+};
+
+Heard watched(int64_t window, int readers) {
+  const Variable x(normal({3, 128, 128, 24}, 1), true),
+      w(normal({24, window, window, 24}, 2), true);
+  Heard heard;
+  heard.told = Tensor::full<float>(x.shape(), 0);
+  std::mutex mutex;
+  // A leaf would copy its gradient.
+  Variable h = record("keep", {x}, x.value(), [&heard](const Tensor& g) {
+    heard.gradient = g;
+    return std::vector<Tensor>{g};
+  });
   auto watch = std::make_shared<GradientWatch>();
-  watch->written = [&ends](int64_t end, const Tensor& gradient) {
-    EXPECT_EQ(gradient.shape(), Shape({3, 128, 128, 24}));
-    ends.push_back(end);
+  watch->chunks = [&heard](int64_t count) { heard.chunks = count; };
+  watch->written = [&](int64_t chunk, int64_t begin, int64_t end, const float* gradient) {
+    const std::lock_guard lock(mutex);
+    heard.rows[chunk].emplace_back(begin, end);
+    std::copy(gradient, gradient + (end - begin) * 24, heard.told.data<float>() + begin * 24);
   };
   h.set_watch(watch);
   std::vector<std::pair<int64_t, int64_t>> asked;
-  Variable y = in_pieces(conv2d(h, w, Variable(), {}), asked);
+  Conv2dOptions options;
+  options.padding = {window / 2, window / 2, window / 2, window / 2};
+  Variable y = in_pieces(conv2d(h, w, Variable(), options), asked);
   if (readers == 2) y = add(y, h);
   y.backward(normal(y.shape(), 3));
-  return ends;
+  return heard;
 }
 
-TEST(GradientWatch, HearsOfThePiecesFromAnOnlyReader) {
-  EXPECT_EQ(watched(1), (std::vector<int64_t>{2, 3}));
-  EXPECT_EQ(watched(2), (std::vector<int64_t>{}));
+TEST(GradientWatch, HearsOfEveryRowOnceFromAnOnlyReader) {
+  for (const int64_t window : {1, 3}) {
+    const Heard heard = watched(window, 1);
+    EXPECT_EQ(std::ssize(heard.rows), heard.chunks);
+    int64_t row = 0;
+    for (const auto& [chunk, ranges] : heard.rows)
+      for (const auto& [begin, end] : ranges) {
+        EXPECT_EQ(begin, row) << "chunk " << chunk;
+        row = end;
+      }
+    EXPECT_EQ(row, 3 * 128 * 128);
+    EXPECT_EQ(std::memcmp(heard.told.raw(), heard.gradient.raw(), heard.told.bytes()), 0);
+    EXPECT_EQ(watched(window, 2).chunks, 0);
+  }
 }
 
 }  // namespace

@@ -53,6 +53,26 @@ TEST(Parallel, LoopsOfAwakeThreadsAreTheLoopsOfOne) {
   }
 }
 
+TEST(Parallel, SerialLoopsRunOnTheThreadOfTheirTask) {
+  const Threads threads(4);
+  std::atomic<int> elsewhere{0};
+  std::atomic<int64_t> sum{0};
+  const auto nested = [&] {
+    parallel_tasks(8, [&](int64_t) {
+      const SerialLoops serial;
+      const std::thread::id task = std::this_thread::get_id();
+      parallel_tasks(64, [&](int64_t i) {
+        sum += i;
+        elsewhere += std::this_thread::get_id() != task;
+      });
+    });
+  };
+  nested();
+  parallel_awake(nested);
+  EXPECT_EQ(elsewhere, 0);
+  EXPECT_EQ(sum, 2 * 8 * 64 * 63 / 2);
+}
+
 TEST(Parallel, CallersOnSeveralThreadsDoNotDisturbEachOther) {
   const Threads threads(3);
   const std::vector<uint32_t> expected = chained_loops(200);

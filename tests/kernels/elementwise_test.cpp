@@ -158,6 +158,22 @@ TEST(ElementwiseExact, BinaryAndAxpyAreTheRoundedOperations) {
   });
 }
 
+TEST(ElementwiseExact, WhatIsStoredFarIsTheSameAtAnyAddress) {
+  test::for_each_isa([] {
+    Random random(4);
+    for (int64_t n : {0, 1, 7, 16, 33, 64, 100, 1001})
+      for (int64_t offset = 0; offset < 17; ++offset) {
+        const std::vector<float> x = test::random_normal(random, n);
+        Guarded<float> y(n + offset);
+        std::fill_n(y.data(), offset, 3.0F);
+        run<StoreFar<float>>({n, x.data(), y.data() + offset});
+        EXPECT_TRUE(y.intact());
+        for (int64_t i = 0; i < offset; ++i) ASSERT_EQ(y[i], 3.0F);
+        for (int64_t i = 0; i < n; ++i) ASSERT_EQ(y[offset + i], x[static_cast<size_t>(i)]);
+      }
+  });
+}
+
 TEST(Elementwise, OutputMayBeTheInput) {
   test::for_each_isa([] {
     Random random(3);

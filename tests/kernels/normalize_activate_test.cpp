@@ -57,13 +57,22 @@ struct Drawn {
 
 // The sums of the gradient, in two parts.
 void sum_up(const Drawn& d, const float* gamma, float* ggamma, float* gbeta, float* factors) {
-  const int64_t chunks = row_chunks(d.rows, d.channels).count, half = chunks / 2;
-  Guarded<double> sums(2 * chunks * d.channels);
-  run<NormalizeActivateSums<float>>({d.output(), d.gy.data(), half, chunks, sums.data()});
-  run<NormalizeActivateSums<float>>({d.output(), d.gy.data(), 0, half, sums.data()});
+  // Two chunks, the first of which comes in two parts.
+  Guarded<double> sums(4 * d.channels);
+  std::fill_n(sums.data(), 4 * d.channels, 0.0);
+  const auto add = [&](int64_t first, int64_t last, int64_t chunk) {
+    NormalizedOutput<float> part = d.output();
+    part.x += first * d.channels;
+    part.rows = last - first;
+    run<NormalizeActivateSums<float>>(
+        {part, d.gy.data() + first * d.channels, sums.data() + 2 * chunk * d.channels});
+  };
+  add(0, d.rows / 4, 0);
+  add(d.rows / 4, d.rows / 2, 0);
+  add(d.rows / 2, d.rows, 1);
   ASSERT_TRUE(sums.intact());
   gradient_factors(
-      {d.rows, d.channels, sums.data(), gamma, d.invstd.data(), ggamma, gbeta, factors});
+      {d.rows, d.channels, 2, sums.data(), gamma, d.invstd.data(), ggamma, gbeta, factors});
 }
 
 // The result is that of the formula, bit for bit.
@@ -136,6 +145,45 @@ TEST(NormalizeActivate, GradientsAreThoseOfBatchNormOfTheMaskedGradient) {
       test::expect_close(fx.values(), test::widened(gx), 16.0);
     }
   });
+}
+
+// One row of many channels that are each a value of y.
+std::vector<float> masked_ones(NormalizedOutput<float> k, const std::vector<float>& y) {
+  const std::vector<float> zero(y.size(), 0), one(y.size(), 1);
+  std::vector<double> sums(2 * y.size(), 0);
+  k.rows = 1;
+  k.channels = std::ssize(y);
+  k.x = y.data(), k.mean = zero.data(), k.scale = one.data(), k.shift = zero.data();
+  run<NormalizeActivateSums<float>>({k, one.data(), sums.data()});
+  return {sums.begin(), sums.begin() + std::ssize(y)};
+}
+
+// The neighbours of every value where the gradient may begin or end to pass.
+std::vector<float> edges(const NormalizedOutput<float>& k) {
+  std::vector<float> y = {NAN, INFINITY, -INFINITY, 0.0F, -0.0F, 1e-40F, -1e-40F};
+  for (const float edge :
+       {k.low, k.high, (static_cast<float>(k.qmin - k.zero_point) - 0.5F) * k.q_scale,
+        (static_cast<float>(k.qmax - k.zero_point) + 0.5F) * k.q_scale}) {
+    float below = edge, above = edge;
+    for (int i = 0; i < 5; ++i) {
+      y.push_back(below), y.push_back(above);
+      below = std::nextafter(below, -INFINITY), above = std::nextafter(above, INFINITY);
+    }
+  }
+  return y;
+}
+
+TEST(NormalizeActivateExact, TheGradientPassesUpToTheLastFloatInside) {
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(seed);
+    const NormalizedOutput<float> k = Drawn(seed).output();
+    const std::vector<float> y = edges(k);
+    const std::vector<float> expected = [&] {
+      const IsaScope scope(Isa::ref);
+      return masked_ones(k, y);
+    }();
+    test::for_each_isa([&] { EXPECT_EQ(masked_ones(k, y), expected); });
+  }
 }
 
 TEST(BatchStatistics, AgreeWithThoseOfBatchNorm) {

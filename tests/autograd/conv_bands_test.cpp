@@ -1,0 +1,149 @@
+#include "autograd/conv_bands.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "core/random.h"
+#include "tests/support/guarded.h"
+
+namespace stair::autograd {
+namespace {
+
+using kernels::ConvShape;
+
+Tensor normal(const Shape& shape, uint64_t seed) {
+  Tensor t = Tensor::empty(shape, DType::f32);
+  Random random(seed, 0);
+  for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = random.normal();
+  return t;
+}
+
+// Shapes of which most take several bands.
+ConvShape drawn(uint64_t seed) {
+  Random random(seed, 0);
+  const auto draw = [&](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(random.below(static_cast<uint64_t>(high - low + 1)));
+  };
+  ConvShape s{.n = draw(1, 3), .h = draw(1, 70), .w = draw(40, 70), .c = draw(1, 80)};
+  s.o = draw(1, 80);
+  if (seed % 4 == 0) return s;
+  s.o = s.groups = ++s.c;
+  s.kh = draw(1, 5), s.kw = draw(1, 5);
+  s.stride_h = draw(1, 3), s.stride_w = draw(1, 3);
+  s.pad_top = draw(0, s.kh - 1), s.pad_bottom = draw(0, s.kh - 1);
+  s.pad_left = draw(0, 3), s.pad_right = draw(0, 3);
+  s.dilation_w = draw(1, 2);
+  return s;
+}
+
+struct Layer {
+  ConvShape s;
+  Tensor x, w, gy;
+
+  explicit Layer(const ConvShape& shape)
+      : s(shape),
+        x(normal({s.n, s.h, s.w, s.c}, 1)),
+        w(normal({s.o, s.kh, s.kw, s.i()}, 2)),
+        gy(normal({s.n, s.oh(), s.ow(), s.o}, 3)) {}
+
+  Gradient formula() const {
+    return Gradient(gy.shape(), [g = gy](int64_t begin, int64_t end, float* into) {
+      const int64_t o = g.size(-1);
+      std::copy(g.data<float>() + begin * o, g.data<float>() + end * o, into);
+    });
+  }
+  BandedGradients in_bands(const Tensor& input) const {
+    const Gradient gradient = formula();
+    return backward_in_bands({s, input, w, gradient, true, true, nullptr});
+  }
+  void expect_whole(const BandedGradients& g) const {
+    const Tensor gx = Tensor::empty(x.shape(), DType::f32),
+                 gw = Tensor::empty(w.shape(), DType::f32);
+    kernels::run<kernels::ConvBackwardData<float>>(
+        {s, gy.data<float>(), w.data<float>(), gx.data<float>()});
+    kernels::run<kernels::ConvBackwardWeights<float>>(
+        {s, x.data<float>(), gy.data<float>(), gw.data<float>()});
+    EXPECT_EQ(std::memcmp(g.gx.raw(), gx.raw(), gx.bytes()), 0);
+    const double spread = std::sqrt(static_cast<double>(s.rows()));
+    for (int64_t i = 0; i < gw.numel(); ++i)
+      ASSERT_NEAR(g.gw.data<float>()[i], gw.data<float>()[i], 1e-5 * spread) << i;
+  }
+};
+
+TEST(ConvBands, GiveTheGradientsOfTheWhole) {
+  int in_bands = 0;
+  for (uint64_t seed = 0; seed < 80; ++seed) {
+    const ConvShape s = drawn(seed);
+    if (s.w + s.pad_left + s.pad_right < s.dilation_w * (s.kw - 1) + 1 ||
+        s.h + s.pad_top + s.pad_bottom < s.kh || (seed % 4 != 0 && !ConvBands::fit(s)))
+      continue;
+    SCOPED_TRACE(seed);
+    in_bands += ConvBands(s).count() > s.n ? 1 : 0;
+    const Layer layer(s);
+    layer.expect_whole(layer.in_bands(layer.x));
+  }
+  EXPECT_GE(in_bands, 20);
+}
+
+TEST(ConvBands, GiveTheGradientsOfTheMiddleLayersOfNetworks) {
+  for (const int64_t stride : {1, 2}) {
+    ConvShape s{.n = 2, .h = 56, .w = 56, .c = 96, .o = 96, .kh = 3, .kw = 3};
+    s.groups = 96;
+    s.stride_h = s.stride_w = stride;
+    s.pad_top = s.pad_left = s.pad_bottom = s.pad_right = 1;
+    ASSERT_TRUE(ConvBands::fit(s));
+    EXPECT_GT(ConvBands(s).count(), 2 * s.n);
+    const Layer layer(s);
+    layer.expect_whole(layer.in_bands(layer.x));
+  }
+}
+
+TEST(ConvBands, ReadCodes) {
+  for (const uint64_t seed : {4, 5}) {
+    Layer layer(drawn(seed));
+    const Tensor q = Tensor::empty(layer.x.shape(), DType::u8);
+    for (int64_t i = 0; i < q.numel(); ++i) {
+      q.data<uint8_t>()[i] = static_cast<uint8_t>(i * 37);
+      layer.x.data<float>()[i] = static_cast<float>(q.data<uint8_t>()[i] - 9) * 0.05F;
+    }
+    layer.expect_whole(layer.in_bands(q.with_qparams(QParams{{0.05F}, {9}, -1, 0, 255})));
+  }
+}
+
+TEST(ConvBands, BitsDoNotDependOnThreads) {
+  const Layer pointwise(ConvShape{.n = 2, .h = 64, .w = 64, .c = 40, .o = 24}), depthwise(drawn(5));
+  for (const Layer* layer : {&pointwise, &depthwise})
+    test::expect_same_for_any_thread_count([&] {
+      const BandedGradients g = layer->in_bands(layer->x);
+      std::vector<float> all(g.gx.data<float>(), g.gx.data<float>() + g.gx.numel());
+      all.insert(all.end(), g.gw.data<float>(), g.gw.data<float>() + g.gw.numel());
+      return all;
+    });
+}
+
+TEST(ConvBands, AreOnlyForLayersThatWaitForMemory) {
+  const ConvShape wide{.n = 16, .h = 28, .w = 28, .c = 32, .o = 192};
+  EXPECT_TRUE(ConvBands::pay(wide));
+  ConvShape other = wide;
+  other.n = 1;
+  EXPECT_FALSE(ConvBands::pay(other));  // it stays in the cache
+  other = wide;
+  other.o = 2000;
+  EXPECT_FALSE(ConvBands::pay(other));  // many weights
+  other = wide;
+  other.stride_h = 2;
+  EXPECT_FALSE(ConvBands::pay(other));
+  other = wide;
+  other.kh = other.kw = 3;
+  EXPECT_FALSE(ConvBands::pay(other));
+  ConvShape depthwise{.n = 1000, .h = 17, .w = 17, .c = 8, .o = 8, .kh = 3, .kw = 3};
+  depthwise.groups = 8;
+  EXPECT_TRUE(ConvBands::pay(depthwise));
+  depthwise.pad_top = 1, depthwise.stride_h = 2;
+  EXPECT_FALSE(ConvBands::pay(depthwise));  // no window reaches the last row
+}
+
+}  // namespace
+}  // namespace stair::autograd
