@@ -17,7 +17,7 @@ struct Settings {
   JobSettings job;
   std::vector<std::string> jobs = job_names();
   std::string compare, grad_precision;
-  bool peak = false, memory_report = false;
+  bool peak = false, memory_report = false, pin = false;
   int threads = 0;
 };
 
@@ -51,6 +51,7 @@ void add_flags(Options& options, Settings& s) {
       {.help = "the --json of an earlier run: shows how much faster this one is", .value = "FILE"});
   options.integer("--threads", s.threads, {.min = 0, .max = 4096},
                   {.help = "of computing, 0: all cores", .environment = "STAIR_NUM_THREADS"});
+  options.flag("--pin", s.pin, {.help = "keep each thread on a core of its own"});
   options.example("qat_bench --model mobilenet_v2 --jobs train_float,train_qat",
                   "how much a QAT step costs beside a float step");
   options.example("qat_bench --jobs infer_int8 -b 1 --reps 300", "latency of one picture");
@@ -88,6 +89,7 @@ int run(const std::vector<std::string>& arguments) {
   for (const std::string& job : s.jobs) check_job(job);
   autograd::set_grad_precision(grad_precision_of(s.grad_precision));
   if (s.threads > 0) set_num_threads(s.threads);
+  if (s.pin) pin_threads();
   Json earlier;
   if (!s.compare.empty())
     earlier = parse_json(read_file(s.compare, 16 << 20, FileUse::data), s.compare);

@@ -258,7 +258,9 @@ void batch_statistics(const BatchStatistics<float>::Args& a, const BatchNormLoop
 
 void normalize_activate(const NormalizeActivate<float>::Args& a, const BatchNormLoops& loops) {
   const NormalizedOutput<float>& k = a.output;
+  constexpr int64_t kCacheFloats = 8 << 20;
   const int64_t element = k.dtype == DType::f32 ? 4 : 1;
+  const bool far = k.rows * k.channels > kCacheFloats;
   const Repeated values({k.mean, k.scale, k.shift}, k.channels);
   parallel_for(k.rows, grain_rows(k.channels), [&](int64_t first, int64_t last) {
     values.cut(first, last, k.channels, [&](int64_t begin, int64_t rows, int64_t channels) {
@@ -266,7 +268,7 @@ void normalize_activate(const NormalizeActivate<float>::Args& a, const BatchNorm
       part.x += begin * k.channels;
       part.rows = rows, part.channels = channels;
       part.mean = values[0], part.scale = values[1], part.shift = values[2];
-      loops.activate(part, static_cast<std::byte*>(a.result) + begin * k.channels * element);
+      loops.activate(part, static_cast<std::byte*>(a.result) + begin * k.channels * element, far);
     });
   });
 }

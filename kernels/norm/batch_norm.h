@@ -28,8 +28,8 @@ struct BatchNormLoops {
   void (*gradient)(const float* x, const float* gy, int64_t rows, int64_t channels,
                    const float* mean, const float* scale, const float* shift, const float* slope,
                    float* gx);
-  // The result of rows that begin at k.x.
-  void (*activate)(const NormalizedOutput<float>& k, void* result);
+  // The result of rows that begin at k.x; f32 may pass the caches when it is `far`.
+  void (*activate)(const NormalizedOutput<float>& k, void* result, bool far);
   // gradient_sums and gradient of gy where it is inside, else 0.
   void (*masked_sums)(const NormalizedOutput<float>& k, const InsideRange& inside, const float* gy,
                       double* sum, double* product);

@@ -41,8 +41,8 @@ TEST(BenchJob, TimesTrainingAndInference) {
 }
 
 TEST(BenchJob, LayersAndMemoryOfAStep) {
-  const Ended ended =
-      run_child("qat_bench", tiny({"--json", "--layers", "--jobs", "train_qat,infer_int8"}));
+  const Ended ended = run_child(
+      "qat_bench", tiny({"--json", "--layers", "--pin", "--jobs", "train_qat,infer_int8"}));
   ASSERT_EQ(ended.code, 0) << ended.err;
   const Json report = parse_json(ended.out);
   EXPECT_GE(report.at("peaks").as_array().size(), 3U);

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/storage.h"
 #include "kernels/norm/norm.h"
 #include "tests/support/guarded.h"
 
@@ -103,6 +104,38 @@ TEST(NormalizeActivateExact, ResultsAreThoseOfTheFormula) {
       expect_formula(Drawn(seed));
     }
   });
+}
+
+TEST(NormalizeActivateExact, AResultLargerThanTheCachesIsThatOfItsHalves) {
+  for (const int64_t channels : {16, 20}) {
+    const int64_t rows = (int64_t{9} << 20) / channels, half = rows / 2;
+    Random random(1, 0);
+    const std::vector<float> x = test::random_normal(random, rows * channels),
+                             mean = test::random_normal(random, channels);
+    const auto part = [&](int64_t first, int64_t count) {
+      return NormalizedOutput<float>{count,
+                                     channels,
+                                     x.data() + first * channels,
+                                     mean.data(),
+                                     mean.data(),
+                                     mean.data(),
+                                     0,
+                                     6,
+                                     DType::f32,
+                                     1,
+                                     0,
+                                     0,
+                                     0};
+    };
+    test::for_each_isa([&] {
+      const Scratch whole(x.size() * sizeof(float)), halves(x.size() * sizeof(float));
+      run<NormalizeActivate<float>>({part(0, rows), whole.as<float>()});
+      run<NormalizeActivate<float>>({part(0, half), halves.as<float>()});
+      run<NormalizeActivate<float>>(
+          {part(half, rows - half), halves.as<float>() + half * channels});
+      EXPECT_EQ(std::memcmp(whole.as<float>(), halves.as<float>(), x.size() * sizeof(float)), 0);
+    });
+  }
 }
 
 TEST(NormalizeActivateExact, WhatIsNoNumberIsZero) {
