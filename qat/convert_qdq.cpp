@@ -6,6 +6,7 @@
 #include "qat/conv_bn.h"
 #include "qat/deployable.h"
 #include "qat/derived_quantizer.h"
+#include "qat/node_patterns.h"
 
 namespace stair::qat {
 namespace {
@@ -64,10 +65,7 @@ class Conversion {
   }
 
   bool hands_on(const Node& node) const {
-    const bool moves = node.op == "max_pool2d" || node.op == "flatten" || node.op == "reshape" ||
-                       node.op == "pad_channels" || node.op == "dropout" ||
-                       node.op == "quant_stub" || node.op == "concat";
-    if (!moves) return false;
+    if (!moves_codes(node.op)) return false;
     for (const int input : node.inputs)
       if (!codes_.contains(input) || !(codes_.at(input) == codes_.at(node.inputs[0]))) return false;
     return true;

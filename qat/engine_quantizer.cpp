@@ -15,9 +15,11 @@ using nn::Node;
 constexpr std::array kWeighted = {"conv2d", "linear"};
 // Operations whose result gets a specification of its own.
 constexpr std::array kRequantized = {"add", "mul", "global_avg_pool", "avg_pool2d"};
-// Operations that hand integers on as they are.
-constexpr std::array kTransparent = {"max_pool2d",   "flatten", "reshape",
-                                     "pad_channels", "dropout", "quant_stub"};
+
+// Integers pass as they are, whatever their scale.
+bool is_transparent(const std::string& op) {
+  return moves_codes(op) && op != "concat";
+}
 
 constexpr const char* kResult = "the network's result stays in real numbers";
 
@@ -70,7 +72,7 @@ class Annotator {
       annotate_shared(node);
     else if (node.op == "concat" || is_one_of(node.op, kRequantized) || is_table_function(node.op))
       annotate_requantized(node, *config);
-    else if (is_one_of(node.op, kTransparent))
+    else if (is_transparent(node.op))
       annotate_transparent(node, *config);
     else
       annotations_[node.id].note = "no integer kernel for this operation";
@@ -122,7 +124,7 @@ class Annotator {
   bool can_share(const Node& node) const {
     std::vector<const Node*> origins;
     for (int id : node.inputs) {
-      while (is_one_of(graph_.node(id).op, kTransparent)) id = graph_.node(id).inputs[0];
+      while (is_transparent(graph_.node(id).op)) id = graph_.node(id).inputs[0];
       origins.push_back(&graph_.node(id));
     }
     const auto spec_of = [&](const Node& origin) {
@@ -210,7 +212,7 @@ class Annotator {
   bool ends_at_last(int id) const {
     for (int user : graph_.users_of(id)) {
       const Node& node = graph_.node(user);
-      if (user == last_ || (is_one_of(node.op, kTransparent) && ends_at_last(user))) return true;
+      if (user == last_ || (is_transparent(node.op) && ends_at_last(user))) return true;
     }
     return false;
   }
@@ -223,7 +225,7 @@ class Annotator {
   bool is_result(int id) const {
     if (id == graph_.output()) return true;
     for (int user : graph_.users_of(id))
-      if (is_one_of(graph_.node(user).op, kTransparent) && is_result(user)) return true;
+      if (is_transparent(graph_.node(user).op) && is_result(user)) return true;
     return false;
   }
 
@@ -308,11 +310,8 @@ void EngineQuantizer::annotate(const Graph& graph, Annotations& annotations) con
 std::vector<std::string> EngineQuantizer::quantization_capabilities() const {
   std::vector<std::string> ops(kWeighted.begin(), kWeighted.end());
   ops.insert(ops.end(), kRequantized.begin(), kRequantized.end());
-  ops.insert(ops.end(), kTransparent.begin(), kTransparent.end());
-  ops.emplace_back("concat");
-  for (const char* function :
-       {"hardswish", "hardsigmoid", "sigmoid", "tanh", "silu", "gelu", "leaky_relu"})
-    if (is_table_function(function)) ops.emplace_back(function);
+  for (const std::string& op : operations())
+    if (moves_codes(op) || is_table_function(op)) ops.push_back(op);
   return ops;
 }
 

@@ -171,8 +171,7 @@ class Matching {
     if (id == graph_.output()) return true;
     const std::vector<int> users = graph_.users_of(id);
     const auto reshapes = [&](int user) {
-      const std::string& op = graph_.node(user).op;
-      return (op == "flatten" || op == "reshape" || op == "dropout") && is_result(user);
+      return moves_codes(graph_.node(user).op) && is_result(user);
     };
     return std::any_of(users.begin(), users.end(), reshapes);
   }

@@ -26,17 +26,6 @@ constexpr TorchType kTorchTypes[] = {
     {"cat", "concat"},
 };
 
-const std::vector<std::string>& operations() {
-  static const std::vector<std::string> kNames = [] {
-    std::vector<std::string> names;
-#define STAIR_OP_FILE(stem) names.emplace_back(#stem);
-#include "op_files.inc"
-#undef STAIR_OP_FILE
-    return names;
-  }();
-  return kNames;
-}
-
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -62,6 +51,23 @@ bool glob(const char* pattern, const char* text) {
 }
 
 }  // namespace
+
+const std::vector<std::string>& operations() {
+  static const std::vector<std::string> kNames = [] {
+    std::vector<std::string> names;
+#define STAIR_OP_FILE(stem) names.emplace_back(#stem);
+#include "op_files.inc"
+#undef STAIR_OP_FILE
+    return names;
+  }();
+  return kNames;
+}
+
+bool moves_codes(const std::string& op) {
+  constexpr std::array kMoving = {"max_pool2d", "flatten",    "reshape", "pad_channels",
+                                  "dropout",    "quant_stub", "concat"};
+  return std::any_of(kMoving.begin(), kMoving.end(), [&](const char* o) { return op == o; });
+}
 
 std::string object_type(const std::string& name) {
   if (std::string op = operation_of(name); !op.empty()) return op;

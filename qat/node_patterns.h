@@ -8,10 +8,17 @@
 
 namespace stair::qat {
 
+// The names of all operations.
+const std::vector<std::string>& operations();
+
 // The operation that a type names: an operation of ours ("conv2d") or a module or function of torch
 // ("Conv2d", "torch.nn.Conv2d", "torch.nn.functional.linear"). Throws ConfigError with the nearest
 // name.
 std::string object_type(const std::string& name);
+
+// Whether the operation only moves or compares elements, so that integers pass through it as they
+// are (through "concat" where all inputs have one scale).
+bool moves_codes(const std::string& op);
 
 // Whether the pattern means the node:
 //   a module path       all below it, "layer1" also "layer1.0.conv1"; the empty path: all

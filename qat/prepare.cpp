@@ -5,6 +5,7 @@
 
 #include "qat/derived_quantizer.h"
 #include "qat/engine_quantizer.h"
+#include "qat/node_patterns.h"
 #include "qat/ptq/layers.h"
 #include "qat/spec_sets.h"
 
@@ -14,10 +15,6 @@ namespace {
 using nn::Graph;
 using nn::Node;
 using Set = SpecSets::Set;
-
-// Operations that hand integers on as they are.
-constexpr std::array kHandOn = {"max_pool2d", "flatten",    "reshape", "pad_channels",
-                                "dropout",    "quant_stub", "concat"};
 
 bool has_weights(const Node& node) {
   return node.op == "conv2d" || node.op == "linear";
@@ -126,16 +123,11 @@ class Preparation {
     return node.op == "relu" ? Activation::relu : Activation::relu6;
   }
 
-  bool may_hand_on(int id) const {
-    return std::any_of(kHandOn.begin(), kHandOn.end(),
-                       [&](const char* op) { return original_.node(id).op == op; });
-  }
-
   // Whether the node passes the integers of its inputs on.
   bool hands_on(int id) const {
     const Node& node = original_.node(id);
     const Set* set = sets_.find({id});
-    return may_hand_on(id) && set &&
+    return moves_codes(node.op) && set &&
            std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
              return sets_.find({input, id}) == set;
            });
@@ -241,8 +233,9 @@ class Preparation {
       const Set* set = sets_.find({tensor, user});
       if (set == nullptr || set == output) continue;
       if (!placed_.contains({set, tensor}))
-        insert_quantizer(output || may_hand_on(tensor) ? insert_dequantize(codes) : codes, tensor,
-                         *set, Activation::none);
+        insert_quantizer(
+            output || moves_codes(original_.node(tensor).op) ? insert_dequantize(codes) : codes,
+            tensor, *set, Activation::none);
       std::ranges::replace(graph_.node(user).inputs, codes, placed_.at({set, tensor}));
     }
   }
