@@ -8,7 +8,6 @@
 #include "apps/train/ptq.h"
 #include "core/parallel.h"
 #include "core/text.h"
-#include "qat/presets.h"
 
 namespace stair::apps {
 namespace {
@@ -18,12 +17,6 @@ struct Settings {
   int threads = 0;
   std::optional<double> min_top1;
 };
-
-std::vector<std::string> preset_names() {
-  std::vector<std::string> names;
-  for (const qat::Preset& preset : qat::presets()) names.emplace_back(preset.name);
-  return names;
-}
 
 void add_flags(Options& options, Settings& s) {
   PtqConfig& c = s.ptq;
@@ -55,6 +48,9 @@ void add_flags(Options& options, Settings& s) {
                {.help = "int8 file to write (default: runs/MODEL/ptq.int8)",
                 .value = "FILE",
                 .usual = true});
+  options.text(
+      "--float-output", c.float_output,
+      {.help = "write the equalized float weights, for qat_train --weights", .value = "FILE"});
   options.real("--min-top1", s.min_top1, {.min = 0, .max = 100},
                {.help = "exit 9 when the int8 top-1 is below", .unit = "percent"});
   options.integer("--threads", s.threads, {.min = 0, .max = 4096},

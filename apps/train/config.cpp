@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "nn/model.h"
+#include "qat/presets.h"
 #include "qat/quantizer.h"
 
 namespace stair::apps {
@@ -47,8 +48,11 @@ void add_schedule_flags(Options& options, TrainConfig& c) {
 
 void add_quantization_flags(Options& options, TrainConfig& c) {
   options.group("Quantization");
-  options.choice("--quantizer", c.quantizer, quantizer_names(),
-                 {.help = "quantizer of weights and activations", .usual = true});
+  options.choice("--preset", c.preset, preset_names(),
+                 {.help = "backend to quantize for; --observer says how ranges are found"});
+  options.choice(
+      "--quantizer", c.quantizer, quantizer_names(),
+      {.help = "quantizer of weights and activations (default: the preset's)", .usual = true});
   options.integer("--wbits", c.wbits, {.min = 2, .max = 8},
                   {.help = "bits of weights", .usual = true});
   options.integer("--abits", c.abits, {.min = 2, .max = 8},
@@ -119,6 +123,12 @@ std::vector<std::string> observer_names() {
   std::vector<std::string> names;
   for (const qat::ObserverDef* def : qat::observers())
     if (def->calibrates) names.emplace_back(def->name);
+  return names;
+}
+
+std::vector<std::string> preset_names() {
+  std::vector<std::string> names;
+  for (const qat::Preset& preset : qat::presets()) names.emplace_back(preset.name);
   return names;
 }
 
@@ -277,6 +287,8 @@ void complete(TrainConfig& c, const Options& options) {
     if (!options.given("--lr")) c.lr = 0.1;
   }
   complete_data(c.data, c.model, options);
+  if (!options.given("--quantizer"))
+    c.quantizer = qat::find_preset(c.preset).config.weight.quantizer;
   if (c.output_dir.empty()) c.output_dir = "runs/" + c.model.model;
   if (!c.float_epochs)
     c.float_epochs =

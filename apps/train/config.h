@@ -67,7 +67,7 @@ struct TrainConfig {
   int epochs = 10;
   std::optional<int64_t> float_epochs;
   int num_observer_update_epochs = 4, num_batch_norm_update_epochs = 3, convert_every = 2;
-  std::string quantizer = "ste";
+  std::string preset = "x86", quantizer = "ste";
   int wbits = 8, abits = 8;
   std::string w_observer = "moving_average_minmax", a_observer = w_observer;
   std::string init;  // of learned scales; empty: the quantizer's default
@@ -110,10 +110,11 @@ autograd::GradPrecision grad_precision_of(const std::string& flag);
 // are weights. Throws ConfigError for what contradicts itself.
 void complete(TrainConfig& config, const Options& options);
 
-// What --model, --quantizer and --observer can be.
+// What --model, --quantizer, --observer and --preset can be.
 std::vector<std::string> model_names();
 std::vector<std::string> quantizer_names();
 std::vector<std::string> observer_names();
+std::vector<std::string> preset_names();
 
 // The part of it that data needs: the built-in set is drawn in a size that suits the model.
 void complete_data(DataConfig& config, const ModelConfig& model, const Options& options);

@@ -7,6 +7,7 @@
 #include "nn/model.h"
 #include "nn/state_dict.h"
 #include "qat/convert.h"
+#include "qat/presets.h"
 
 namespace stair::apps {
 
@@ -51,7 +52,10 @@ void refuse_floats(const std::vector<qat::NodeReport>& report) {
 }
 
 QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
-  qat::QatConfig config = qat::x86_config(c.wbits, c.abits, c.quantizer);
+  qat::QatConfig config = qat::find_preset(c.preset).config;
+  if (c.wbits != 8) qat::set_bits(config.weight, c.wbits);
+  if (c.abits != 8) qat::set_bits(config.activation, c.abits);
+  config.weight.quantizer = config.activation.quantizer = c.quantizer;
   config.weight.observer = c.w_observer;
   config.activation.observer = c.a_observer;
   config.weight.init = config.activation.init = c.init;
@@ -108,6 +112,7 @@ Json describe_network(const TrainConfig& c, int64_t classes,
   j.set("width", c.model.width);
   j.set("same_upper_padding", c.model.same_upper_padding);
   j.set("relu6_to_relu", c.model.relu6_to_relu);
+  j.set("preset", c.preset);
   j.set("quantizer", c.quantizer);
   j.set("wbits", c.wbits);
   j.set("abits", c.abits);
@@ -133,6 +138,7 @@ NetworkDescription network_from(const Json& j) {
   c.model.width = j.at("width").as_double();
   c.model.same_upper_padding = j.at("same_upper_padding").as_bool();
   c.model.relu6_to_relu = j.at("relu6_to_relu").as_bool();
+  c.preset = j.at("preset").as_string();
   c.quantizer = j.at("quantizer").as_string();
   c.wbits = static_cast<int>(j.at("wbits").as_int());
   c.abits = static_cast<int>(j.at("abits").as_int());

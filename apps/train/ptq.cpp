@@ -6,10 +6,12 @@
 #include "apps/train/data.h"
 #include "core/file.h"
 #include "core/storage.h"
+#include "nn/state_dict.h"
 #include "qat/presets.h"
 #include "qat/ptq/bias_correction.h"
 #include "qat/ptq/calibrate.h"
 #include "qat/ptq/equalize.h"
+#include "qat/ptq/unfold.h"
 
 namespace stair::apps {
 namespace {
@@ -97,6 +99,12 @@ PtqResult run_ptq(const PtqConfig& c, const Say& say) {
   const nn::Graph folded = fold_and_equalize(c, *model, calibration.batches(), say);
   nn::GraphModule reference(folded);
   reference.eval();
+  if (!c.float_output.empty()) {
+    const auto trainable = std::static_pointer_cast<nn::GraphModule>(model->clone());
+    qat::unfold_batch_norm(folded, *trainable, calibration.batches());
+    make_folders(folder_of(c.float_output));
+    nn::save_weights(c.float_output, *trainable);
+  }
   // A copy of its own: bias correction moves parameters.
   qat::Prepared prepared =
       qat::prepare_qat(folded.deep_copy(), quantizer_of(config_of(c), c.layers));

@@ -18,7 +18,8 @@ struct PtqConfig {
   bool equalize = false, absorb_biases = false, bias_correction = false;
   int64_t bn_batches = 0;
   LayerConfig layers;
-  std::string output;  // int8 file
+  std::string output;        // int8 file
+  std::string float_output;  // empty: none
 };
 
 struct PtqResult {

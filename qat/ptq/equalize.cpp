@@ -107,30 +107,11 @@ std::map<int, Reach> reaches_of(const Graph& graph, const std::vector<Pair>& pai
   return reaches;
 }
 
-// Sums of the values of a node by channel.
-struct Moments {
-  double rows = 0;
-  std::vector<double> sum, squares;
-};
-
 bool padded(const Graph& graph, int id) {
   const Node& node = graph.node(id);
   if (node.op != "conv2d") return false;
   const auto& padding = node.attributes.get<std::vector<int64_t>>("padding");
   return std::any_of(padding.begin(), padding.end(), [](int64_t p) { return p != 0; });
-}
-
-void add_moments(const Tensor& x, Moments& m) {
-  const int64_t channels = x.size(x.shape().rank() - 1), rows = x.numel() / channels;
-  m.rows += static_cast<double>(rows);
-  m.sum.resize(static_cast<size_t>(channels));
-  m.squares.resize(static_cast<size_t>(channels));
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < channels; ++c) {
-      const double v = x.data<float>()[r * channels + c];
-      m.sum[static_cast<size_t>(c)] += v;
-      m.squares[static_cast<size_t>(c)] += v * v;
-    }
 }
 
 // How many channels of the pair moved.
@@ -139,9 +120,7 @@ int absorb(Graph& graph, const Pair& pair, const Moments& m) {
   const Tensor from = bias_of(graph, pair.first), to = bias_of(graph, pair.second);
   int absorbed = 0;
   for (size_t i = 0; i < m.sum.size(); ++i) {
-    const double mean = m.sum[i] / m.rows;
-    const double deviation = std::sqrt(std::max(0.0, m.squares[i] / m.rows - mean * mean));
-    const double c = mean - 3 * deviation;
+    const double c = m.mean(i) - 3 * std::sqrt(m.variance(i));
     if (!(c > 0)) continue;
     const int64_t channel = static_cast<int64_t>(i);
     from.data<float>()[channel] -= static_cast<float>(c);
@@ -185,7 +164,7 @@ EqualizeReport absorb_high_biases(Graph& folded, const Batches& batches) {
   model.eval();
   model.set_observer([&](const Node& node, const autograd::Variable& value) {
     if (const auto found = moments.find(node.id); found != moments.end())
-      add_moments(value.value(), found->second);
+      found->second.add(value.value());
   });
   const autograd::NoGrad no_grad;
   batches([&](const Tensor& pictures) { (void)model(autograd::Variable(pictures)); });

