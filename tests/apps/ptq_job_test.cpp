@@ -43,7 +43,7 @@ TEST(PtqJob, EveryStepCanBeAskedFor) {
   const Ended trained =
       run_child("qat_train", {"--weights", folder / "equalized.safetensors", "--preset", "qnnpack",
                               "--epochs", "1", "--train-batches", "2", "--synthetic-images", "40",
-                              "--output-dir", folder / "run"});
+                              "--batch-size", "8", "--output-dir", folder / "run"});
   EXPECT_EQ(trained.code, 0) << trained.err;
 }
 
