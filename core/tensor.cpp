@@ -33,6 +33,16 @@ Tensor Tensor::zeros(Shape shape, DType dtype) {
   return t;
 }
 
+Tensor Tensor::view(std::shared_ptr<std::byte> memory, size_t offset, Shape shape, DType dtype) {
+  Tensor t;
+  t.numel_ = shape.numel();
+  t.shape_ = std::move(shape);
+  t.dtype_ = dtype;
+  t.storage_ = std::move(memory);
+  t.offset_ = offset;
+  return t;
+}
+
 Tensor Tensor::reshape(Shape shape) const {
   if (shape.numel() != numel_)
     throw ShapeError(

@@ -35,6 +35,9 @@ class Tensor {
   size_t bytes() const { return bytes_of(dtype_, numel_); }
   size_t element_size() const { return bytes_of(dtype_, 1); }
 
+  // Elements in memory that is there, from byte `offset` on.
+  static Tensor view(std::shared_ptr<std::byte> memory, size_t offset, Shape shape, DType dtype);
+
   // The elements. Throws DTypeError when T is not the element type.
   template <class T>
   T* data() const {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "qat/deployable.h"
 #include "qat/derived_quantizer.h"
+#include "qat/int8/float_node.h"
 
 namespace stair::qat {
 namespace {
@@ -79,6 +81,11 @@ class Conversion {
       derive(node, *derived);
     } else if (auto* conv = dynamic_cast<QatConv*>(node.module.get())) {
       convolve(node, *conv);
+    } else if (node.op == "dropout" || node.op == "dequantize" || node.op == "quant_stub" ||
+               clamps_into_quantizer(node)) {
+      converted_[node.id] = index(node, node.inputs[0]);
+    } else if (!has_integer_form(node)) {
+      compute_real(node);
     } else if (node.op == "add" || node.op == "mul") {
       add(node, node.op, indices(node)).format.real = true;
     } else if (node.op == "concat") {
@@ -98,14 +105,69 @@ class Conversion {
       Int8Node& made = keep_format(node, "pad_channels");
       made.attributes.set("before", node.attributes.get<int64_t>("before"));
       made.attributes.set("after", node.attributes.get<int64_t>("after"));
-    } else if (node.op == "flatten") {
-      keep_format(node, "flatten");
-    } else if (node.op == "dropout" || node.op == "dequantize" || node.op == "quant_stub" ||
-               clamps_into_quantizer(node)) {
-      converted_[node.id] = index(node, node.inputs[0]);
     } else {
-      throw ConfigError(str("convert: node '", node.name, "' (", node.op, ") has no integer form"));
+      keep_format(node, "flatten");
     }
+  }
+
+  bool is_code(int id) const {
+    const auto found = converted_.find(id);
+    return found != converted_.end() &&
+           !result_.nodes[static_cast<size_t>(found->second)].format.real;
+  }
+
+  // Whether a quantizer, the only reader, says what codes the value becomes.
+  bool goes_into_quantizer(int id) const {
+    const std::vector<int> users = graph_.users_of(id);
+    if (users.size() != 1 || id == graph_.output()) return false;
+    const Node& user = graph_.node(users[0]);
+    const auto* quantizer = dynamic_cast<const Quantizer*>(user.module.get());
+    return (quantizer != nullptr && !quantizer->spec().is_dynamic) ||
+           dynamic_cast<const DerivedQuantizer*>(user.module.get()) || clamps_into_quantizer(user);
+  }
+
+  // Codes in and codes out.
+  bool has_integer_form(const Node& node) const {
+    for (int input : node.inputs)
+      if (!is_code(input)) return false;
+    if (node.op == "max_pool2d" || node.op == "pad_channels" || node.op == "flatten") return true;
+    if (node.op == "concat" && graph_.node(node.inputs[0]).op != "dequantize") return true;
+    const bool known = node.op == "add" || node.op == "mul" || node.op == "concat" ||
+                       node.op == "avg_pool2d" || node.op == "global_avg_pool" ||
+                       is_table_function(node.op);
+    return known && goes_into_quantizer(node.id);
+  }
+
+  // The operation as it stands, on real numbers.
+  void compute_real(const Node& node) {
+    if (!is_float_operation(node.op))
+      throw ConfigError(str("convert: node '", node.name, "' (", node.op,
+                            ") has neither an integer nor a float form"));
+    const bool norm = node.op == "batch_norm";
+    Int8Node made;
+    made.op = "float";
+    made.name = node.name;
+    made.format.real = true;
+    made.attributes = node.attributes;
+    made.attributes.set("operation", node.op);
+    if (norm) made.attributes.set("training", false);
+    List sources;
+    // A batch norm's last input counts batches.
+    for (size_t i = 0; i < std::min<size_t>(node.inputs.size(), norm ? 5 : SIZE_MAX); ++i) {
+      const int id = node.inputs[i];
+      if (id < 0) {
+        sources.push_back(FloatSource::kAbsent);
+      } else if (graph_.node(id).is_state()) {
+        sources.push_back(FloatSource::kFirstTensor - static_cast<int64_t>(made.tensors.size()));
+        made.tensors.push_back(graph_.node(id).variable.value().clone());
+      } else {
+        sources.push_back(static_cast<int64_t>(made.inputs.size()));
+        made.inputs.push_back(index(node, id));
+      }
+    }
+    made.attributes.set("sources", sources);
+    converted_[node.id] = static_cast<int>(result_.nodes.size());
+    result_.nodes.push_back(std::move(made));
   }
 
   Int8Node& keep_format(const Node& node, const std::string& op) {
@@ -130,12 +192,25 @@ class Conversion {
   // network's input.
   void quantize(const Node& node, const Quantizer& quantizer) {
     require_deployable(node, quantizer);
+    if (quantizer.spec().is_dynamic) return quantize_dynamically(node);
     const std::string& op = graph_.node(node.inputs[0]).op;
     const auto [lo, hi] = op == "relu"    ? quantizer.code_range(Activation::relu)
                           : op == "relu6" ? quantizer.code_range(Activation::relu6)
                                           : quantizer.code_range(quantizer.activation());
     const QParams p = quantizer.qparams();
     set_format(node, {false, quantizer.spec().is_signed, p.scale[0], p.zero_point[0], lo, hi});
+  }
+
+  // The layer that reads it does it; codes become real numbers before.
+  void quantize_dynamically(const Node& node) {
+    const int input = index(node, node.inputs[0]);
+    converted_[node.id] = input;
+    dynamic_.insert(node.id);
+    if (result_.nodes[static_cast<size_t>(input)].format.real) return;
+    Int8Node& made = add(node, "float", {input});
+    made.format.real = true;
+    made.attributes.set("operation", std::string("dequantize"));
+    made.attributes.set("sources", List{0});
   }
 
   // A ReLU whose only reader is a quantizer: that one's range of codes does it.
@@ -157,10 +232,23 @@ class Conversion {
                {false, derived.spec().is_signed, p.scale[0], p.zero_point[0], p.qmin, p.qmax});
   }
 
+  // Whether one node reads the value of the operation that `id` hands on.
+  bool is_only_reader(int id) const {
+    if (graph_.users_of(id).size() != 1 || id == graph_.output()) return false;
+    const Node& node = graph_.node(id);
+    const bool hands_on =
+        node.op == "relu" || node.op == "relu6" || node.op == "dropout" || node.op == "quant_stub";
+    return !hands_on || is_only_reader(node.inputs[0]);
+  }
+
   void set_format(const Node& node, const Int8Format& format) {
     const int input = index(node, node.inputs[0]);
     Int8Node& before = result_.nodes[static_cast<size_t>(input)];
-    if (before.op != "input" && before.format.real) {
+    // An operation of integers whose only reader this is.
+    const bool merges = before.op != "input" && before.op != "float" &&
+                        before.op != kDynamicLinear && before.format.real &&
+                        is_only_reader(node.inputs[0]);
+    if (merges) {
       before.format = format;
       converted_[node.id] = input;
       return;
@@ -174,15 +262,29 @@ class Conversion {
   void convolve(const Node& node, QatConv& conv) {
     const int input = index(node, node.inputs[0]);
     const Int8Format& x = result_.nodes[static_cast<size_t>(input)].format;
+    const bool dynamic = dynamic_.contains(node.inputs[0]), linear = conv.options().linear;
+    if (dynamic && !linear)
+      throw ConfigError(str("convert: '", node.name,
+                            "' is a convolution, dynamic quantization is for linear layers"));
     const QatConv::Folded form = deployed_weights(graph_, node, conv, x.real ? 0 : x.scale);
-    Int8Node& made = add(node, "conv", {input});
+    Int8Node& made = add(node, dynamic ? kDynamicLinear : x.real ? "float" : "conv", {input});
     made.format.real = true;
     const QParams& p = form.weight.value().qparams();
     made.store_weight(form.weight.value(), p.qmin, p.qmax);
     made.weight_scale = Tensor::from<float>(p.scale, {static_cast<int64_t>(p.scale.size())});
-    if (form.bias.defined()) made.bias = form.bias.value().clone();
-    made.attributes.set("linear", conv.options().linear);
-    if (!conv.options().linear) set_conv_attributes(conv.options(), made.attributes);
+    if (made.op == "float") {
+      List sources = {0, FloatSource::kWeight};
+      if (form.bias.defined()) {
+        sources.push_back(FloatSource::kFirstTensor);
+        made.tensors.push_back(form.bias.value().clone());
+      }
+      made.attributes.set("operation", std::string(linear ? "linear" : "conv2d"));
+      made.attributes.set("sources", sources);
+    } else {
+      if (form.bias.defined()) made.bias = form.bias.value().clone();
+      made.attributes.set("linear", linear);
+    }
+    if (!linear) set_conv_attributes(conv.options(), made.attributes);
   }
 
   void check_output_last() const {
@@ -193,6 +295,7 @@ class Conversion {
 
   const Graph& graph_;
   Int8Graph result_;
+  std::set<int> dynamic_;         // ids of quantizers that take the range of each batch
   std::map<int, int> converted_;  // id in the graph -> index in the result
 };
 

@@ -30,6 +30,8 @@ class Conversion {
   void visit(const Node& node) {
     if (const auto* quantizer = dynamic_cast<const Quantizer*>(node.module.get())) {
       require_deployable(node, *quantizer);
+      // The range of each batch is found by the quantizer itself.
+      if (quantizer->spec().is_dynamic) return copy(node);
       QParams p = quantizer->qparams();
       std::tie(p.qmin, p.qmax) = quantizer->code_range();
       quantize(node, p, quantizer->spec().dtype());

@@ -66,6 +66,8 @@ class Annotator {
     const auto config = owner_.config_of(graph_, node, reason);
     if (!config)
       annotations_[node.id].note = reason;
+    else if (config->real_activations())
+      annotate_weights(node, *config);
     else if (is_one_of(node.op, kWeighted))
       annotate_weighted(node, *config);
     else if (node.op == "concat" && can_share(node))
@@ -78,12 +80,16 @@ class Annotator {
       annotations_[node.id].note = "no integer kernel for this operation";
   }
 
+  QuantizationSpec weight_spec_of(const Node& node, const QuantizationConfig& config) const {
+    QuantizationSpec spec = config.weight;
+    if (config.first_last_8_bits && (node.id == first_ || node.id == last_)) to_8_bits(spec);
+    return spec;
+  }
+
   void annotate_weighted(const Node& node, const QuantizationConfig& config) {
-    QuantizationSpec weight = config.weight;
-    if (config.first_last_8_bits && (node.id == first_ || node.id == last_)) to_8_bits(weight);
     annotate_inputs(node, config);
     auto& inputs = annotations_[node.id].input_qspec_map;
-    inputs[node.inputs[1]] = weight;
+    inputs[node.inputs[1]] = weight_spec_of(node, config);
     if (node.inputs.size() > 2 && node.inputs[2] >= 0)
       inputs[node.inputs[2]] = bias_spec({node.inputs[0], node.id}, {node.inputs[1], node.id});
     int end = node.id;
@@ -95,6 +101,21 @@ class Annotator {
     }
     end = take_next(end, {"relu", "relu6"});
     annotations_[end].output_qspec = output_spec(end, config);
+  }
+
+  // A layer whose result, and maybe input, stays in real numbers.
+  void annotate_weights(const Node& node, const QuantizationConfig& config) {
+    QuantizationAnnotation& annotation = annotations_[node.id];
+    const bool dynamic = config.activation.is_dynamic;
+    if (!is_one_of(node.op, kWeighted) || (dynamic && node.op != "linear")) {
+      annotation.note =
+          dynamic ? "only linear layers are quantized dynamically" : "only weights are quantized";
+      return;
+    }
+    annotation.annotated = true;
+    annotation.input_qspec_map[node.inputs[1]] = weight_spec_of(node, config);
+    if (dynamic) annotation.input_qspec_map[node.inputs[0]] = config.activation;
+    if (node.op == "conv2d") take_next(node.id, {"batch_norm"});
   }
 
   void annotate_requantized(const Node& node, const QuantizationConfig& config) {

@@ -21,6 +21,18 @@ QuantizationSpec weights(bool per_channel, int32_t qmin = -128) {
   return spec;
 }
 
+QatConfig dynamic_config() {
+  QatConfig config{activations("placeholder"), weights(true)};
+  config.activation.is_dynamic = true;
+  return config;
+}
+
+QatConfig weight_only_config() {
+  QatConfig config{activation_spec(), weights(true)};
+  config.weight_only = true;
+  return config;
+}
+
 QatConfig tqt_config() {
   QatConfig config{activations("minmax"), weights(false)};
   config.activation.quantizer = config.weight.quantizer = "tqt";
@@ -49,6 +61,10 @@ const std::vector<Preset>& presets() {
        "s8 symmetric activations and weights per tensor, extremes",
        {activations("minmax", true, true), weights(false)}},
       {"tqt", "power-of-two scales per tensor", tqt_config()},
+      {"x86-dynamic",
+       "linear layers: weights per channel, u8 activations with the range of each batch",
+       dynamic_config()},
+      {"weight-only", "weights per channel, activations real", weight_only_config()},
       {"minmax",
        "u8 activations and weights per tensor, extremes",
        {activations("minmax"), weights(false)}},

@@ -13,6 +13,10 @@ namespace stair::qat {
 //   tensorrt             s8 symmetric activations, entropy; s8 weights in [-127, 127] per channel
 //   quark                s8 symmetric, per tensor, extremes, activations and weights
 //   tqt                  power-of-two scales per tensor, 3sd of weights, kl_j of activations
+//   x86-dynamic          linear layers alone: s8 weights per channel, u8 affine activations with
+//   the
+//                        range of each batch; everything else stays float
+//   weight-only          s8 weights per channel, activations and sums in real numbers
 //   minmax               u8 affine activations and s8 weights per tensor, extremes
 // Activations use all 8 bits everywhere: no kernel of ours saturates.
 struct Preset {

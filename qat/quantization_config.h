@@ -17,6 +17,12 @@ struct QuantizationConfig {
   // Below 8 bits: tensors that only additions read (a branch before its residual sum) keep 8 bits.
   // Fewer bits would make no multiplication cheaper, and cost accuracy.
   bool add_operands_8_bits = true;
+  // Layers keep their weights as codes and compute on real numbers.
+  bool weight_only = false;
+
+  // Whether tensors between layers stay real numbers: also where linear layers quantize their input
+  // with the range of each batch.
+  bool real_activations() const { return weight_only || activation.is_dynamic; }
 
   // By the names of torch.ao's PT2E.
   const QuantizationSpec& get_input_act_qspec() const { return activation; }

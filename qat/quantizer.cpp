@@ -57,7 +57,7 @@ Variable Quantizer::forward_normalized(const Variable& x, const Variable& gamma,
                                        const Variable& running_var,
                                        const autograd::BatchNormOptions& options) {
   const bool observes = is_training() && observer_enabled();
-  if (!is_straight_through() || !fake_quant_enabled() || spec_.axis >= 0 ||
+  if (!is_straight_through() || !fake_quant_enabled() || spec_.axis >= 0 || spec_.is_dynamic ||
       (observes && observer_->needs_values()))
     return forward(autograd::batch_norm(x, gamma, beta, running_mean, running_var, options));
   const autograd::BatchMoments moments =
@@ -93,7 +93,8 @@ void Quantizer::observe(const Tensor& x) {
 }
 
 QParams Quantizer::qparams(const Tensor& x) const {
-  if (x.defined() && spec_.averaging_constant == 1 && observer_enabled() && !is_training()) {
+  const bool follows = spec_.averaging_constant == 1 && observer_enabled() && !is_training();
+  if (x.defined() && (spec_.is_dynamic || follows)) {
     const Range range = activated_range(x);
     return qparams_of(range.min, range.max, spec_);
   }

@@ -55,7 +55,7 @@ class Quantizer : public nn::Module {
   void enable_learning(bool on);
 
   // Whether quantization parameters are known.
-  virtual bool calibrated() const { return observer_->calibrated(); }
+  virtual bool calibrated() const { return spec_.is_dynamic || observer_->calibrated(); }
   // Why the deployed integers cannot express what this quantizer does; empty when they can. Such a
   // quantizer trains on real numbers ("simulated"), and convert refuses it with this reason.
   virtual std::string simulated() const { return ""; }

@@ -26,6 +26,13 @@ void validate(const QuantizationSpec& spec) {
                       "use s8, or an affine scheme");
   if (!(spec.eps >= 0x1p-23F && spec.eps < 1))
     throw ConfigError(str("quantization: eps ", spec.eps, ", expected 2^-23 to 1"));
+  const bool usual = spec.quantizer == "ste" && !spec.is_signed && !spec.symmetric &&
+                     !spec.is_weight && spec.axis < 0 && spec.qmin == 0 && spec.qmax == 255 &&
+                     spec.eps == QuantizationSpec{}.eps;
+  if (spec.is_dynamic && !usual)
+    throw ConfigError(
+        "quantization: a dynamic range is for activations of 8 bits, u8 affine per "
+        "tensor, with the quantizer ste");
   if (!(spec.percentile >= 50 && spec.percentile <= 100))
     throw ConfigError(str("quantization: percentile ", spec.percentile, ", expected 50 to 100"));
   if (!(spec.averaging_constant > 0 && spec.averaging_constant <= 1))
@@ -52,7 +59,7 @@ QuantizationSpec weight_spec(int bits) {
 
 std::string describe(const QuantizationSpec& spec) {
   return str(spec.quantizer, " ", spec.dtype(), " ", spec.bits, " bits ",
-             spec.symmetric ? "symmetric" : "affine", " ",
+             spec.symmetric ? "symmetric" : "affine", " ", spec.is_dynamic ? "dynamic " : "",
              spec.axis < 0 ? "per tensor" : "per channel");
 }
 

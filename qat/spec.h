@@ -25,6 +25,10 @@ struct QuantizationSpec {
   double averaging_constant =
       0.01;  // moving average: m += c * (batch - m); 1: the current tensor alone
 
+  // The range is that of the tensor itself, every time, at run time as well: no observer. u8, 8
+  // bits, affine, per tensor, of activations that the quantizer ste quantizes.
+  bool is_dynamic = false;
+
   double percentile = 99.99;     // of the observer percentile: 50 to 100
   float fixed_scale = 0;         // of the observer fixed
   int32_t fixed_zero_point = 0;  // the same

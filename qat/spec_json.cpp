@@ -12,7 +12,7 @@ const std::vector<std::string> kKeys = {
     "dtype",      "qscheme",   "ch_axis",    "bits",
     "quant_min",  "quant_max", "eps",        "averaging_constant",
     "percentile", "scale",     "zero_point", "quantizer",
-    "observer",   "init"};
+    "observer",   "init",      "is_dynamic"};
 const std::vector<std::string> kSchemes = {"per_tensor_affine", "per_tensor_symmetric",
                                            "per_channel_affine", "per_channel_symmetric"};
 
@@ -53,6 +53,7 @@ Json to_json(const QuantizationSpec& spec) {
   j.set("quantizer", spec.quantizer);
   j.set("observer", spec.observer);
   if (!spec.init.empty()) j.set("init", spec.init);
+  if (spec.is_dynamic) j.set("is_dynamic", true);
   if (spec.observer == "percentile") j.set("percentile", spec.percentile);
   if (spec.observer == "fixed") {
     j.set("scale", spec.fixed_scale);
@@ -83,6 +84,7 @@ QuantizationSpec spec_from_json(const Json& json, bool is_weight) {
   with("quantizer", [&](const Json& j) { spec.quantizer = j.as_string(); });
   with("observer", [&](const Json& j) { spec.observer = j.as_string(); });
   with("init", [&](const Json& j) { spec.init = j.as_string(); });
+  with("is_dynamic", [&](const Json& j) { spec.is_dynamic = j.as_bool(); });
   validate(spec);
   return spec;
 }

@@ -29,6 +29,17 @@ class AvgPool2d : public Module {
   autograd::Pool2dOptions options_;
 };
 
+// x [N,H,W,C] -> [N,rows,columns,C], the means of windows that divide the picture evenly. Throws
+// ShapeError where they cannot: windows of different sizes have no integer kernel.
+class AdaptiveAvgPool2d : public Module {
+ public:
+  AdaptiveAvgPool2d(int64_t rows, int64_t columns);
+  Variable forward(const Variable& x) override;
+
+ private:
+  int64_t rows_, columns_;
+};
+
 // x [N,H,W,C] -> [N,1,1,C], the mean of each channel.
 class GlobalAvgPool : public Module {
  public:

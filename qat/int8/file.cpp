@@ -108,6 +108,8 @@ void save_int8_graph(const Int8Graph& graph, const std::string& path) {
     tensors.add(tensor_name(i, "weight"), node.weight);
     tensors.add(tensor_name(i, "weight_scale"), node.weight_scale);
     tensors.add(tensor_name(i, "bias"), node.bias);
+    for (size_t t = 0; t < node.tensors.size(); ++t)
+      tensors.add(tensor_name(i, str("tensor", t).c_str()), node.tensors[t]);
   }
   for (const std::string& class_name : graph.class_names) classes.push_back(class_name);
   root.set("metadata", to_json(graph.metadata));
@@ -133,6 +135,9 @@ Int8Graph load_int8_graph(const std::string& path) {
     node.weight = tensors[tensor_name(i, "weight")];
     node.weight_scale = tensors[tensor_name(i, "weight_scale")];
     node.bias = tensors[tensor_name(i, "bias")];
+    for (Tensor t;
+         (t = tensors[tensor_name(i, str("tensor", node.tensors.size()).c_str())]).defined();)
+      node.tensors.push_back(std::move(t));
     graph.nodes.push_back(std::move(node));
   }
   graph.validate();

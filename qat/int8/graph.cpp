@@ -6,6 +6,7 @@
 
 #include "core/packed_codes.h"
 #include "core/text.h"
+#include "qat/int8/float_node.h"
 
 namespace stair::qat {
 namespace {
@@ -16,13 +17,15 @@ struct OpRule {
   bool keeps_format;
 };
 constexpr size_t kAnyInputs = SIZE_MAX;  // at least one
-constexpr std::array<OpRule, 11> kOps = {{{"input", 0, false},
+constexpr std::array<OpRule, 13> kOps = {{{"input", 0, false},
                                           {"quantize", 1, false},
                                           {"conv", 1, false},
                                           {"add", 2, false},
                                           {"mul", 2, false},
                                           {"concat", kAnyInputs, false},
                                           {"table", 1, false},
+                                          {"float", kAnyInputs, false},
+                                          {kDynamicLinear, 1, false},
                                           {"max_pool", 1, true},
                                           {"avg_pool", 1, false},
                                           {"pad_channels", 1, true},
@@ -55,6 +58,7 @@ void check_weight(const Int8Node& node) {
   };
   if (!node.weight.defined()) fail("conv without weights");
   if (!node.attributes.has("weight_bits")) {
+    if (node.weight.shape().rank() < 1) fail(str("weights ", node.weight));
     if (node.weight.dtype() != DType::s8) fail(str("weights ", node.weight, ", expected s8"));
     return;
   }
@@ -76,6 +80,19 @@ void check_weight(const Int8Node& node) {
       fail(str("packed weights of channel ", o, " have bits behind their last code"));
 }
 
+void check_scales(const Int8Node& node) {
+  const auto fail = [&](const std::string& what) {
+    throw FormatError(str("int8 graph: node '", node.name, "': ", what));
+  };
+  const int64_t o = node.weight_shape()[0];
+  const Tensor& scale = node.weight_scale;
+  if (!scale.defined() || scale.dtype() != DType::f32 || (scale.numel() != 1 && scale.numel() != o))
+    fail(str("weight scales ", scale, " for ", o, " channels"));
+  for (int64_t c = 0; c < scale.numel(); ++c)
+    if (!(scale.data<float>()[c] > 0) || !std::isfinite(scale.data<float>()[c]))
+      fail(str("scale ", scale.data<float>()[c], " of channel ", c, " is not positive and finite"));
+}
+
 void check_conv(const Int8Node& node) {
   const auto fail = [&](const std::string& what) {
     throw FormatError(str("int8 graph: node '", node.name, "': ", what));
@@ -85,12 +102,8 @@ void check_conv(const Int8Node& node) {
   const Shape w = node.weight_shape();
   if (w.rank() != (linear ? 2 : 4)) fail(str("weights ", w, " have the wrong rank"));
   const int64_t o = w[0];
-  const Tensor& scale = node.weight_scale;
-  if (!scale.defined() || scale.dtype() != DType::f32 || (scale.numel() != 1 && scale.numel() != o))
-    fail(str("weight scales ", scale, " for ", o, " channels"));
-  for (int64_t c = 0; c < scale.numel(); ++c)
-    if (!(scale.data<float>()[c] > 0) || !std::isfinite(scale.data<float>()[c]))
-      fail(str("scale ", scale.data<float>()[c], " of channel ", c, " is not positive and finite"));
+  check_scales(node);
+  if (node.op == kDynamicLinear && !linear) fail("is no linear layer");
   if (node.bias.defined() && (node.bias.dtype() != DType::f32 || node.bias.shape() != Shape{o}))
     fail(str("bias ", node.bias, " for ", o, " channels"));
   if (linear) return;
@@ -174,7 +187,8 @@ void Int8Graph::validate() const {
         throw FormatError(str("int8 graph: node '", node.name, "' reads node ", input,
                               ", which is no earlier node"));
       const Int8Format& from = nodes[static_cast<size_t>(input)].format;
-      if (from.real != (node.op == "quantize"))
+      const bool any = node.op == "quantize" || node.op == "float";
+      if (!any && from.real != (node.op == kDynamicLinear))
         throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") cannot read ",
                               from.real ? "real numbers" : "codes"));
       if (rule.keeps_format &&
@@ -183,11 +197,18 @@ void Int8Graph::validate() const {
         throw FormatError(str("int8 graph: node '", node.name, "' (", node.op,
                               ") must keep the format of its input"));
     }
-    if (node.format.real && node.op != "input" && node.op != "conv")
-      throw FormatError(
-          str("int8 graph: node '", node.name, "' (", node.op, ") cannot yield real numbers"));
+    const bool may_be_real = node.op == "input" || node.op == "conv";
+    const bool is_real = node.op == "float" || node.op == kDynamicLinear;
+    if (node.format.real ? !may_be_real && !is_real : is_real)
+      throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") cannot yield ",
+                            node.format.real ? "real numbers" : "codes"));
     check_format(node);
-    if (node.op == "conv") check_conv(node);
+    if (node.op == "conv" || node.op == kDynamicLinear) check_conv(node);
+    if (node.op == "float") {
+      check_float(node);
+      if (node.weight.defined()) check_weight(node);
+      if (node.weight.defined()) check_scales(node);
+    }
     if (node.op == "concat" && node.attributes.get<int64_t>("axis") < 1)
       throw FormatError(str("int8 graph: node '", node.name, "': axis ",
                             node.attributes.get<int64_t>("axis"), ", expected at least 1"));

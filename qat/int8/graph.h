@@ -19,10 +19,17 @@ struct Int8Format {
   int32_t lo = 0, hi = 255;  // codes after a fused ReLU or ReLU6
   bool operator==(const Int8Format&) const = default;
 };
+// The element type of values of this format; the parameters of codes.
+inline DType code_type(const Int8Format& f) {
+  return f.real ? DType::f32 : f.is_signed ? DType::s8 : DType::u8;
+}
+inline QParams qparams_of(const Int8Format& f) {
+  return {{f.scale}, {f.zero_point}, -1, f.lo, f.hi};
+}
 
 // Operations, their inputs and attributes (numerics.md has the arithmetic):
 //   input                          f32 [N,H,W,C]
-//   quantize      real -> code
+//   quantize      real or code -> code
 //   conv          code -> code or real; weight s8 [O,KH,KW,I] or packed (see store_weight),
 //                 weight_scale f32 [1] or [O], bias f32 [O] or undefined; stride, padding,
 //                 dilation, groups; a linear layer is a conv with linear = true on [N,C]
@@ -35,6 +42,19 @@ struct Int8Format {
 //   avg_pool      code -> code; kernel, stride, padding, count_include_pad; an empty kernel is the
 //   whole picture pad_channels  code -> code, the same format; before, after flatten       code ->
 //   code, the same format
+//   float         any -> real; operation, a name of autograd/op.h, its attributes, and sources:
+//   what
+//                 each of its inputs is (FloatSource)
+//   dynamic_linear  real -> real; a linear layer whose input is quantized with the range of its own
+//                 values (qat/int8/float_node.h)
+
+// An entry of a float node's attribute `sources`: the place of one of its inputs, or
+struct FloatSource {
+  static constexpr int64_t kAbsent = -1;       // nothing
+  static constexpr int64_t kWeight = -2;       // weight, codes that weight_scale makes real
+  static constexpr int64_t kFirstTensor = -3;  // tensors[0]; -4: tensors[1] ...
+};
+
 struct Int8Node {
   std::string op;
   std::string name;
@@ -42,6 +62,7 @@ struct Int8Node {
   Attributes attributes;
   Int8Format format;
   Tensor weight, weight_scale, bias;
+  std::vector<Tensor> tensors;  // f32, of float nodes
 
   // Takes s8 codes in [qmin, qmax]. Where 2 or 4 bits hold the range, `weight` becomes u8 [O, bytes
   // of a channel] as pack_codes writes it, and the attributes weight_bits and weight_shape say so.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "qat/int8/float_node.h"
+
 namespace stair::qat {
 namespace {
 
@@ -71,11 +73,23 @@ void check_factor(const Int8Node& node, const std::vector<Shape>& shapes) {
   throw ShapeError(str("int8 graph: node '", node.name, "' multiplies ", a, " and ", b));
 }
 
+// What the operation makes of zeros.
+Shape float_shape(const Int8Graph& graph, const Int8Node& node, const std::vector<Shape>& shapes) {
+  std::vector<Tensor> inputs;
+  for (int input : node.inputs) {
+    const Int8Format& f = graph.nodes[static_cast<size_t>(input)].format;
+    Tensor x = Tensor::zeros(shapes[static_cast<size_t>(input)], code_type(f));
+    inputs.push_back(f.real ? x : x.with_qparams(qparams_of(f)));
+  }
+  return run_float(node, inputs).shape();
+}
+
 Shape shape_of(const Int8Graph& graph, const Int8Node& node, const std::vector<Shape>& shapes,
                const Shape& input) {
   if (node.op == "input") return input;
   const Shape& x = shapes[static_cast<size_t>(node.inputs[0])];
-  if (node.op == "conv") return conv_shape(node, x);
+  if (node.op == "conv" || node.op == kDynamicLinear) return conv_shape(node, x);
+  if (node.op == "float") return float_shape(graph, node, shapes);
   if (node.op == "max_pool" || node.op == "avg_pool") return pool_shape(node, x);
   if (node.op == "flatten") {
     int64_t features = 1;
@@ -103,6 +117,13 @@ std::vector<List> users(const Int8Graph& graph) {
   return result;
 }
 
+// Whether one of them takes the input's real numbers: quantize nodes look at the input itself.
+bool reads_reals(const Int8Graph& graph, const List& readers) {
+  return std::any_of(readers.begin(), readers.end(), [&](int64_t reader) {
+    return graph.nodes[static_cast<size_t>(reader)].op != "quantize";
+  });
+}
+
 // An add is fused into the later of its two inputs when that is a convolution that nothing else
 // reads.
 std::vector<Int8Step> make_steps(const Int8Graph& graph, bool fuse_residual) {
@@ -121,7 +142,7 @@ std::vector<Int8Step> make_steps(const Int8Graph& graph, bool fuse_residual) {
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Int8Node& node = graph.nodes[i];
     const int index = static_cast<int>(i);
-    if (node.op == "input" || node.op == "flatten") continue;
+    if (node.op == "flatten" || (node.op == "input" && !reads_reals(graph, readers[i]))) continue;
     if (node.op == "add" && (fused_into[static_cast<size_t>(node.inputs[0])] == index ||
                              fused_into[static_cast<size_t>(node.inputs[1])] == index))
       continue;

@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "kernels/pool/pool.h"
 #include "kernels/quantize/quantize.h"
+#include "qat/int8/float_node.h"
 
 namespace stair::qat {
 namespace {
@@ -54,6 +55,7 @@ kernels::PoolShape pool_shape(const Int8Node& node, const Shape& x) {
 }
 
 Int8Conv prepare_conv(const Int8Graph& graph, const Int8Node& n) {
+  // A dynamic layer learns scale and zero point with each batch.
   const Int8Format& x = graph.nodes[static_cast<size_t>(n.inputs[0])].format;
   const int64_t o = n.weight_shape()[0];
   const float* ws = n.weight_scale.data<float>();
@@ -113,11 +115,12 @@ void look_up(const uint8_t* codes, const uint8_t* x, int64_t pixels, int64_t cha
 std::vector<Int8Conv> prepare_convs(const Int8Graph& graph) {
   std::vector<Int8Conv> convs(graph.nodes.size());
   for (size_t i = 0; i < graph.nodes.size(); ++i)
-    if (graph.nodes[i].op == "conv") convs[i] = prepare_conv(graph, graph.nodes[i]);
+    if (graph.nodes[i].op == "conv" || graph.nodes[i].op == kDynamicLinear)
+      convs[i] = prepare_conv(graph, graph.nodes[i]);
   return convs;
 }
 
-std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, int64_t channels) {
+std::vector<float> reals_of_pixels(const Int8Graph& graph, int64_t channels) {
   if (!graph.metadata.has("mean_0"))
     throw ConfigError("int8 graph: u8 pixels came, but it does not say how they are normalised",
                       "pass f32 pictures, or set its metadata mean_0, std_0, mean_1, ...");
@@ -129,6 +132,11 @@ std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, int64_t channels) {
       values[static_cast<size_t>(256 * c + v)] =
           (static_cast<float>(v) / 255.0F - mean) / deviation;
   }
+  return values;
+}
+
+std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, int64_t channels) {
+  const std::vector<float> values = reals_of_pixels(graph, channels);
   std::vector<uint8_t> codes;
   for (const Int8Node& n : graph.nodes) {
     if (!reads_input(n)) continue;
@@ -168,6 +176,9 @@ Int8Program::Step Int8Program::bind_quantize(const Int8Step& step) const {
   const int in = n.inputs[0];
   const int64_t count = shape(in).numel();
   std::byte* q = place(step.node);
+  if (!node(in).format.real)
+    return [args = kernels::RequantizeInt8::Args{count, codes(in), requant_to(n.format), q}](
+               const Int8Input&) { kernels::run<kernels::RequantizeInt8>(args); };
   if (in != 0)
     return [&f = n.format, x = place(in), count, q](const Int8Input&) {
       quantize(f, reinterpret_cast<const float*>(x), count, q);
@@ -269,6 +280,64 @@ Int8Program::Step Int8Program::bind_concat(const Int8Step& step) const {
   };
 }
 
+// The real numbers of the input, in the block.
+Int8Program::Step Int8Program::bind_input() const {
+  return [to = reinterpret_cast<float*>(place(0)), count = shape(0).numel(),
+          channels = shape(0)[3]](const Int8Input& input) {
+    if (input.reals_of_pixels == nullptr) {
+      std::memcpy(to, input.data, static_cast<size_t>(count) * sizeof(float));
+      return;
+    }
+    const auto* pixels = reinterpret_cast<const uint8_t*>(input.data);
+    parallel_for(count / channels, 4096, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        for (int64_t c = 0; c < channels; ++c)
+          to[i * channels + c] = input.reals_of_pixels[256 * c + pixels[i * channels + c]];
+    });
+  };
+}
+
+// The value of a node, in the block.
+Tensor Int8Program::tensor(int i) const {
+  const Int8Format& f = node(i).format;
+  const Tensor x =
+      Tensor::view(block_, plan_.offsets[static_cast<size_t>(i)], shape(i), code_type(f));
+  return f.real ? x : x.with_qparams(qparams_of(f));
+}
+
+Int8Program::Step Int8Program::bind_float(const Int8Step& step) const {
+  const Int8Node& n = node(step.node);
+  std::vector<Tensor> inputs;
+  for (int input : n.inputs) inputs.push_back(tensor(input));
+  return [&n, inputs, to = place(step.node)](const Int8Input&) {
+    const Tensor y = run_float(n, inputs);
+    std::memcpy(to, y.raw(), y.bytes());
+  };
+}
+
+Int8Program::Step Int8Program::bind_dynamic(const Int8Step& step) const {
+  const Int8Node& n = node(step.node);
+  const Int8Conv& c = convs_[static_cast<size_t>(step.node)];
+  kernels::ConvInt8::Args args = c.args;
+  args.s = conv_shape(n, shape(n.inputs[0]));
+  args.y = place(step.node);
+  return [&n, args, x = tensor(n.inputs[0]), packed = c.packed.get()](const Int8Input&) {
+    const QParams p = dynamic_qparams(x);
+    const Tensor q = Tensor::empty(x.shape(), DType::u8);
+    quantize({.scale = p.scale[0], .zero_point = p.zero_point[0]}, x.data<float>(), x.numel(),
+             q.raw());
+    const float* ws = n.weight_scale.data<float>();
+    const int64_t o = args.s.o, scales = n.weight_scale.numel();
+    const QParams wp{{ws, ws + scales}, {}, scales == o ? 0 : -1, -128, 127};
+    const std::vector<float> multiplier = autograd::conv_multiplier(p, wp, o);
+    kernels::ConvInt8::Args now = args;
+    now.x = q.raw();
+    now.x_zero_point = p.zero_point[0];
+    now.multiplier = multiplier.data();
+    packed->run(now);
+  };
+}
+
 // The table of codes: what the operation yields for each code of its input, quantized.
 Int8Program::Step Int8Program::bind_table(const Int8Step& step) const {
   const Int8Node& n = node(step.node);
@@ -292,8 +361,11 @@ Int8Program::Step Int8Program::bind_table(const Int8Step& step) const {
 
 Int8Program::Step Int8Program::bind(const Int8Step& step) const {
   const Int8Node& n = node(step.node);
+  if (n.op == "input") return bind_input();
   const Int8Format& f = n.format;
   const int in = n.inputs[0];
+  if (n.op == "float") return bind_float(step);
+  if (n.op == kDynamicLinear) return bind_dynamic(step);
   if (n.op == "conv") return bind_conv(step);
   if (n.op == "quantize") return bind_quantize(step);
   if (n.op == "max_pool") return bind_max_pool(step);

@@ -26,6 +26,7 @@ std::vector<Int8Conv> prepare_convs(const Int8Graph& graph);
 struct Int8Input {
   const std::byte* data;
   const uint8_t* codes_of_pixels = nullptr;  // [quantize node][channel][256]; null: f32
+  const float* reals_of_pixels = nullptr;    // [channel][256]; set with codes_of_pixels
 };
 
 class Int8Program {
@@ -56,6 +57,10 @@ class Int8Program {
   Step bind_mul(const Int8Step& step) const;
   Step bind_concat(const Int8Step& step) const;
   Step bind_table(const Int8Step& step) const;
+  Step bind_input() const;
+  Step bind_float(const Int8Step& step) const;
+  Step bind_dynamic(const Int8Step& step) const;
+  Tensor tensor(int node) const;
   kernels::CodeInput codes(int node) const;
   const Int8Node& node(int i) const { return graph_.nodes[static_cast<size_t>(i)]; }
   const Shape& shape(int i) const { return plan_.shapes[static_cast<size_t>(i)]; }
@@ -72,5 +77,7 @@ class Int8Program {
 // every quantize node that reads the input: what quantizing the f32 pictures gives. mean and std
 // are the graph's metadata mean_0, std_0, ... Throws ConfigError where they are missing.
 std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, int64_t channels);
+// x of every channel and pixel value.
+std::vector<float> reals_of_pixels(const Int8Graph& graph, int64_t channels);
 
 }  // namespace stair::qat

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "autograd/op.h"
+#include "qat/int8/float_node.h"
 #include "qat/int8/plan.h"
 
 namespace stair::qat {
@@ -74,7 +75,11 @@ class Reference {
 
   void compute(const Int8Node& n, Value& y) {
     if (n.op == "quantize") {
-      for (const float x : input(n).real) y.q.push_back(to_code(x, n.format));
+      for (const float x : reals(n)) y.q.push_back(to_code(x, n.format));
+    } else if (n.op == "float") {
+      compute_real(n, y);
+    } else if (n.op == kDynamicLinear) {
+      multiply_dynamically(n, y);
     } else if (n.op == "conv") {
       convolve(n, y);
     } else if (n.op == "add") {
@@ -89,10 +94,8 @@ class Reference {
       pool(n, y);
     } else if (n.op == "pad_channels") {
       pad_channels(n, y);
-    } else if (n.op == "flatten") {
-      y.q = input(n).q;
     } else {
-      throw ConfigError(str("reference: node '", n.name, "' (", n.op, ") has no plain form"));
+      y.q = input(n).q;  // flatten
     }
   }
 
@@ -142,6 +145,45 @@ class Reference {
 
   static float to_real(int32_t q, const Int8Format& f) {
     return static_cast<float>(q - f.zero_point) * f.scale;
+  }
+
+  // What the first input stands for.
+  std::vector<float> reals(const Int8Node& n) const {
+    std::vector<float> values = input(n).real;
+    for (const int32_t q : input(n).q) values.push_back(to_real(q, format(n)));
+    return values;
+  }
+
+  void compute_real(const Int8Node& n, Value& y) const {
+    std::vector<Tensor> inputs;
+    for (size_t i = 0; i < n.inputs.size(); ++i) {
+      const Value& x = input(n, i);
+      const Int8Format& f = format(n, i);
+      Tensor t = Tensor::empty(x.shape, code_type(f));
+      if (f.real)
+        std::copy(x.real.begin(), x.real.end(), t.data<float>());
+      else
+        for (size_t k = 0; k < x.q.size(); ++k) t.raw()[k] = static_cast<std::byte>(x.q[k]);
+      inputs.push_back(f.real ? t : t.with_qparams(qparams_of(f)));
+    }
+    const Tensor result = run_float(n, inputs);
+    y.real.assign(result.data<float>(), result.data<float>() + result.numel());
+  }
+
+  void multiply_dynamically(const Int8Node& n, Value& y) const {
+    const Value& x = input(n);
+    const QParams p = dynamic_qparams(Tensor::from<float>(x.real, x.shape));
+    const Int8Format f{.scale = p.scale[0], .zero_point = p.zero_point[0]};
+    const Tensor codes = n.weight_codes();
+    const int64_t features = codes.size(1);
+    for (int64_t row = 0; row < x.shape[0]; ++row)
+      for (int64_t o = 0; o < codes.size(0); ++o) {
+        int32_t acc = 0;
+        for (int64_t i = 0; i < features; ++i)
+          acc += (to_code(x.real[static_cast<size_t>(row * features + i)], f) - f.zero_point) *
+                 codes.data<int8_t>()[o * features + i];
+        y.real.push_back(rescaled(n, o, acc, f.scale));
+      }
   }
 
   void add(const Int8Node& n, Value& y) const {

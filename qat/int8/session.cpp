@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/parallel.h"
+#include "qat/int8/float_node.h"
 #include "qat/int8/program.h"
 
 namespace stair::qat {
@@ -30,6 +31,7 @@ struct Int8Session::Impl {
   std::vector<Int8Conv> convs;
   std::vector<Job> jobs;  // of the last few shapes, the last used one last
   std::vector<uint8_t> pixel_codes;
+  std::vector<float> pixel_reals;
   int64_t pixel_channels = 0;
 
   int last() const { return static_cast<int>(graph.nodes.size()) - 1; }
@@ -51,13 +53,17 @@ const Job& Int8Session::Impl::job(const Shape& input) {
   return jobs.back();
 }
 
-// Slices are of about one size.
+// Slices are of about one size. What depends on the whole batch sees all of it.
 Job Int8Session::Impl::make_job(const Shape& input) const {
   const int64_t n = input[0];
   const Int8Plan one = make_plan(graph, with_batch(input, 1), options.fuse_residual, false);
   Job job{input, with_batch(one.shapes.back(), n), 0, nullptr, nullptr};
   if (n == 0) return job;
-  const auto most = static_cast<int64_t>(std::max<size_t>(1, options.slice_bytes / one.bytes));
+  const bool whole = std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Int8Node& node) {
+    return node.op == "float" || node.op == kDynamicLinear;
+  });
+  const auto most =
+      whole ? n : static_cast<int64_t>(std::max<size_t>(1, options.slice_bytes / one.bytes));
   const int64_t slices = (n + most - 1) / most;
   job.slice = (n + slices - 1) / slices;
   const auto program = [&](int64_t pictures) {
@@ -75,9 +81,10 @@ Int8Input Int8Session::Impl::input(const Tensor& x) {
   if (x.dtype() == DType::f32) return {x.raw()};
   if (x.size(3) != pixel_channels) {
     pixel_codes = codes_of_pixels(graph, x.size(3));
+    pixel_reals = reals_of_pixels(graph, x.size(3));
     pixel_channels = x.size(3);
   }
-  return {x.raw(), pixel_codes.data()};
+  return {x.raw(), pixel_codes.data(), pixel_reals.data()};
 }
 
 void Int8Session::Impl::run(const Tensor& x, Tensor& y) {
@@ -95,7 +102,8 @@ void Int8Session::Impl::run(const Tensor& x, Tensor& y) {
     for (int64_t first = 0; first < n; first += todo.slice) {
       const int64_t count = std::min(todo.slice, n - first);
       const Int8Program& program = count == todo.slice ? *todo.program : *todo.rest;
-      program.run({all.data + static_cast<size_t>(first) * in, all.codes_of_pixels});
+      program.run(
+          {all.data + static_cast<size_t>(first) * in, all.codes_of_pixels, all.reals_of_pixels});
       std::memcpy(y.raw() + static_cast<size_t>(first) * out, program.value(last()),
                   static_cast<size_t>(count) * out);
     }

@@ -110,6 +110,24 @@ TEST(PoolLayers, AreTheOperations) {
   EXPECT_EQ(flatten(x).shape(), (Shape{2, 108}));
 }
 
+TEST(PoolLayers, AdaptiveWindowsDivideThePicture) {
+  const Variable x = random_variable({2, 6, 4, 3}, 4);
+  EXPECT_TRUE(same(AdaptiveAvgPool2d(1, 1)(x).value(), GlobalAvgPool()(x).value()));
+  autograd::Pool2dOptions windows;
+  windows.kernel = windows.stride = {2, 4};
+  EXPECT_TRUE(same(AdaptiveAvgPool2d(3, 1)(x).value(), autograd::avg_pool2d(x, windows).value()));
+  EXPECT_THROW(AdaptiveAvgPool2d(0, 1), ConfigError);
+  EXPECT_EQ(message_of<ShapeError>([&] { AdaptiveAvgPool2d(3, 3)(x); }),
+            "AdaptiveAvgPool2d: 3x3 outputs do not divide the picture evenly; got x [2,6,4,3] f32 "
+            "[N,H,W,C]");
+}
+
+TEST(ActivationLayers, HardFunctionsAreTheirFormulas) {
+  const Variable x(Tensor::from<float>({-4, -1.5F, 0, 1.5F, 4}, {5}));
+  EXPECT_TRUE(same(Hardswish()(x).value(), Tensor::from<float>({0, -0.375F, 0, 1.125F, 4}, {5})));
+  EXPECT_TRUE(same(Hardsigmoid()(x).value(), Tensor::from<float>({0, 0.25F, 0.5F, 0.75F, 1}, {5})));
+}
+
 TEST(ActivationLayers, CutWhereTheirNamesSay) {
   const Variable x(Tensor::from<float>({-1, 3, 9}, {3}));
   ReLU relu;
