@@ -124,7 +124,8 @@ TEST(PoolLayers, AdaptiveWindowsDivideThePicture) {
 
 TEST(ActivationLayers, HardFunctionsAreTheirFormulas) {
   const Variable x(Tensor::from<float>({-4, -1.5F, 0, 1.5F, 4}, {5}));
-  EXPECT_TRUE(same(Hardswish()(x).value(), Tensor::from<float>({0, -0.375F, 0, 1.125F, 4}, {5})));
+  EXPECT_TRUE(
+      same(Hardswish()(x).value(), Tensor::from<float>({-0.0F, -0.375F, 0, 1.125F, 4}, {5})));
   EXPECT_TRUE(same(Hardsigmoid()(x).value(), Tensor::from<float>({0, 0.25F, 0.5F, 0.75F, 1}, {5})));
 }
 
