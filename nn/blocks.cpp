@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "nn/init.h"
+#include "nn/layers/pool.h"
 
 namespace stair::nn {
 
@@ -20,6 +21,18 @@ std::shared_ptr<Conv2d> conv1x1(int64_t in, int64_t out, int64_t stride, Random&
   ConvConfig config = square_window(1, stride);
   config.bias = false;
   return std::make_shared<Conv2d>(in, out, config, random);
+}
+
+Variable PooledClassifier::forward(const Variable& x) {
+  return (*classifier_)((*flatten_)((*avgpool_)((*features_)(x))));
+}
+
+void PooledClassifier::register_parts(std::shared_ptr<Module> features,
+                                      std::shared_ptr<Module> classifier) {
+  features_ = register_module("features", std::move(features));
+  avgpool_ = register_module("avgpool", std::make_shared<GlobalAvgPool>());
+  flatten_ = register_module("flatten", std::make_shared<Flatten>());
+  classifier_ = register_module("classifier", std::move(classifier));
 }
 
 int64_t scaled_channels(int64_t channels, double width) {

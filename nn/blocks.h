@@ -14,6 +14,19 @@ std::shared_ptr<Conv2d> conv3x3(int64_t in, int64_t out, int64_t stride, bool sa
 // A 1x1 convolution without bias.
 std::shared_ptr<Conv2d> conv1x1(int64_t in, int64_t out, int64_t stride, Random& random);
 
+// classifier(mean over all positions of features(x)), registered as features, avgpool, flatten and
+// classifier.
+class PooledClassifier : public Module {
+ public:
+  Variable forward(const Variable& x) override;
+
+ protected:
+  void register_parts(std::shared_ptr<Module> features, std::shared_ptr<Module> classifier);
+
+ private:
+  std::shared_ptr<Module> features_, avgpool_, flatten_, classifier_;
+};
+
 // round(channels * width), at least 1.
 int64_t scaled_channels(int64_t channels, double width);
 

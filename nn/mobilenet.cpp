@@ -10,7 +10,6 @@
 #include "nn/layers/batch_norm2d.h"
 #include "nn/layers/dropout.h"
 #include "nn/layers/linear.h"
-#include "nn/layers/pool.h"
 
 namespace stair::nn {
 namespace {
@@ -59,7 +58,7 @@ struct Stage {
 constexpr Stage kStages[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
                              {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
 
-class MobileNetV2 : public Module {
+class MobileNetV2 : public PooledClassifier {
  public:
   MobileNetV2(const ModelOptions& options, Random& random) {
     int64_t in = make_divisible(32 * options.width);
@@ -76,25 +75,14 @@ class MobileNetV2 : public Module {
       }
     }
     features->append(conv_bn_act(conv1x1(in, last, 1, random), options));
-    features_ = register_module("features", features);
-    avgpool_ = register_module("avgpool", std::make_shared<GlobalAvgPool>());
-    flatten_ = register_module("flatten", std::make_shared<Flatten>());
     auto linear = std::make_shared<Linear>(last, options.num_classes.value_or(1000), true, random);
     auto dropout = std::make_shared<Dropout>(options.dropout.value_or(0.2));
-    classifier_ =
-        register_module("classifier", std::make_shared<Sequential>(Parts{dropout, linear}));
+    register_parts(features, std::make_shared<Sequential>(Parts{dropout, linear}));
 
     kaiming_normal_convolutions(*this, true, random);
     normal(linear->weight().value(), 0.01, random);
     constant(linear->bias().value(), 0);
   }
-
-  Variable forward(const Variable& x) override {
-    return (*classifier_)((*flatten_)((*avgpool_)((*features_)(x))));
-  }
-
- private:
-  std::shared_ptr<Module> features_, avgpool_, flatten_, classifier_;
 };
 
 }  // namespace

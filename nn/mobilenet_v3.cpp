@@ -104,7 +104,7 @@ class InvertedResidual : public Module {
   std::shared_ptr<Module> block_;
 };
 
-class MobileNetV3 : public Module {
+class MobileNetV3 : public PooledClassifier {
  public:
   MobileNetV3(std::span<const Block> blocks, int64_t classifier_channels,
               const ModelOptions& options, Random& random) {
@@ -120,13 +120,10 @@ class MobileNetV3 : public Module {
     const int64_t classes = options.num_classes.value_or(1000);
     auto first = std::make_shared<Linear>(6 * in, hidden, true, random),
          second = std::make_shared<Linear>(hidden, classes, true, random);
-    features_ = register_module("features", features);
-    avgpool_ = register_module("avgpool", std::make_shared<GlobalAvgPool>());
-    flatten_ = register_module("flatten", std::make_shared<Flatten>());
-    classifier_ = register_module(
-        "classifier", std::make_shared<Sequential>(
-                          Parts{first, std::make_shared<Hardswish>(),
-                                std::make_shared<Dropout>(options.dropout.value_or(0.2)), second}));
+    register_parts(features,
+                   std::make_shared<Sequential>(
+                       Parts{first, std::make_shared<Hardswish>(),
+                             std::make_shared<Dropout>(options.dropout.value_or(0.2)), second}));
 
     kaiming_normal_convolutions(*this, true, random);
     for (const auto& [path, part] : named_modules())
@@ -137,13 +134,6 @@ class MobileNetV3 : public Module {
       constant(linear->bias().value(), 0);
     }
   }
-
-  Variable forward(const Variable& x) override {
-    return (*classifier_)((*flatten_)((*avgpool_)((*features_)(x))));
-  }
-
- private:
-  std::shared_ptr<Module> features_, avgpool_, flatten_, classifier_;
 };
 
 }  // namespace
