@@ -21,20 +21,20 @@ QuantizationSpec weights(bool per_channel, int32_t qmin = -128) {
   return spec;
 }
 
-QatConfig dynamic_config() {
-  QatConfig config{activations("placeholder"), weights(true)};
+QuantizationConfig dynamic_config() {
+  QuantizationConfig config{activations("placeholder"), weights(true)};
   config.activation.is_dynamic = true;
   return config;
 }
 
-QatConfig weight_only_config() {
-  QatConfig config{activation_spec(), weights(true)};
+QuantizationConfig weight_only_config() {
+  QuantizationConfig config{activation_spec(), weights(true)};
   config.weight_only = true;
   return config;
 }
 
-QatConfig tqt_config() {
-  QatConfig config{activations("minmax"), weights(false)};
+QuantizationConfig tqt_config() {
+  QuantizationConfig config{activations("minmax"), weights(false)};
   config.activation.quantizer = config.weight.quantizer = "tqt";
   return config;
 }

@@ -22,7 +22,7 @@ namespace stair::qat {
 struct Preset {
   const char* name;
   const char* meaning;
-  QatConfig config;
+  QuantizationConfig config;
 };
 const std::vector<Preset>& presets();
 // Throws ConfigError with the nearest name and the list.

@@ -31,7 +31,6 @@ struct QuantizationConfig {
 
   bool operator==(const QuantizationConfig&) const = default;
 };
-using QatConfig = QuantizationConfig;
 
 // Throws ConfigError when a specification cannot be used.
 void validate(const QuantizationConfig& config);

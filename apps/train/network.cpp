@@ -31,6 +31,17 @@ std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& c, int64_t class
   return std::make_shared<nn::GraphModule>(nn::capture(*model, example));
 }
 
+qat::QuantizationConfig preset_config(const std::string& preset, int wbits, int abits,
+                                      const std::string& w_observer,
+                                      const std::string& a_observer) {
+  qat::QuantizationConfig config = qat::find_preset(preset).config;
+  if (wbits != 8) qat::set_bits(config.weight, wbits);
+  if (abits != 8) qat::set_bits(config.activation, abits);
+  if (!w_observer.empty()) config.weight.observer = w_observer;
+  if (!a_observer.empty()) config.activation.observer = a_observer;
+  return config;
+}
+
 qat::EngineQuantizer quantizer_of(const qat::QuantizationConfig& config,
                                   const LayerConfig& layers) {
   qat::EngineQuantizer quantizer(config);
@@ -52,12 +63,9 @@ void refuse_floats(const std::vector<qat::NodeReport>& report) {
 }
 
 QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
-  qat::QatConfig config = qat::find_preset(c.preset).config;
-  if (c.wbits != 8) qat::set_bits(config.weight, c.wbits);
-  if (c.abits != 8) qat::set_bits(config.activation, c.abits);
+  qat::QuantizationConfig config =
+      preset_config(c.preset, c.wbits, c.abits, c.w_observer, c.a_observer);
   config.weight.quantizer = config.activation.quantizer = c.quantizer;
-  config.weight.observer = c.w_observer;
-  config.activation.observer = c.a_observer;
   config.weight.init = config.activation.init = c.init;
   config.first_last_8_bits = c.first_last_8_bits;
   config.add_operands_8_bits = c.add_operands_8_bits;

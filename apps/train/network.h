@@ -24,6 +24,10 @@ struct QatNetwork {
   std::vector<qat::NodeReport> report;
 };
 
+// That of a preset with other bits (8: the preset's) and observers (empty: the preset's).
+qat::QuantizationConfig preset_config(const std::string& preset, int wbits, int abits,
+                                      const std::string& w_observer, const std::string& a_observer);
+
 // The quantizer of a configuration for the layers that are to be quantized.
 qat::EngineQuantizer quantizer_of(const qat::QuantizationConfig& config, const LayerConfig& layers);
 

@@ -7,7 +7,6 @@
 #include "core/file.h"
 #include "core/storage.h"
 #include "nn/state_dict.h"
-#include "qat/presets.h"
 #include "qat/ptq/bias_correction.h"
 #include "qat/ptq/calibrate.h"
 #include "qat/ptq/equalize.h"
@@ -55,15 +54,6 @@ class CalibrationSet {
   mutable int64_t images_ = 0;
 };
 
-qat::QatConfig config_of(const PtqConfig& c) {
-  qat::QatConfig config = qat::find_preset(c.preset).config;
-  if (!c.observer.empty()) config.activation.observer = c.observer;
-  if (!c.w_observer.empty()) config.weight.observer = c.w_observer;
-  if (c.wbits != 8) qat::set_bits(config.weight, c.wbits);
-  if (c.abits != 8) qat::set_bits(config.activation, c.abits);
-  return config;
-}
-
 nn::Graph fold_and_equalize(const PtqConfig& c, nn::GraphModule& model, const qat::Batches& batches,
                             const Say& say) {
   nn::Graph folded = qat::fold_batch_norm(model.graph());
@@ -106,8 +96,9 @@ PtqResult run_ptq(const PtqConfig& c, const Say& say) {
     nn::save_weights(c.float_output, *trainable);
   }
   // A copy of its own: bias correction moves parameters.
-  qat::Prepared prepared =
-      qat::prepare_qat(folded.deep_copy(), quantizer_of(config_of(c), c.layers));
+  qat::Prepared prepared = qat::prepare_qat(
+      folded.deep_copy(),
+      quantizer_of(preset_config(c.preset, c.wbits, c.abits, c.w_observer, c.observer), c.layers));
   if (c.layers.strict) refuse_floats(prepared.report);
   if (const int64_t floats = float_operations(prepared.report); floats > 0)
     say(str(floats, " operations stay float"));

@@ -13,7 +13,7 @@ TEST(ToyQuantizer, IsFoundByItsFileName) {
 }
 
 TEST(ToyQuantizer, IsValidInAConfiguration) {
-  const QatConfig config = x86_config(8, 8, "toy");
+  const QuantizationConfig config = x86_config(8, 8, "toy");
   EXPECT_EQ(config.weight.quantizer, "toy");
   const auto quantizer = make_quantizer(config.activation, 1);
   Variable x(Tensor::from<float>({-1, 1}, {2}), true);

@@ -64,7 +64,7 @@ Tensor pictures(int64_t n, uint64_t seed) {
 }
 
 std::shared_ptr<nn::GraphModule> trained(Net::Forward forward, int64_t features,
-                                         const QatConfig& config) {
+                                         const QuantizationConfig& config) {
   Net net(forward, features);
   const Prepared prepared = prepare_qat(nn::capture(net, Variable(pictures(1, 1))), config);
   auto model = std::make_shared<nn::GraphModule>(prepared.graph);
@@ -114,8 +114,8 @@ const Int8Node& node_of(const Int8Graph& graph, const std::string& op) {
   throw ConfigError("no " + op);
 }
 
-std::vector<QatConfig> configs() {
-  std::vector<QatConfig> all = {x86_config(), x86_config(4, 4), x86_config(8, 8, "lsq")};
+std::vector<QuantizationConfig> configs() {
+  std::vector<QuantizationConfig> all = {x86_config(), x86_config(4, 4), x86_config(8, 8, "lsq")};
   for (const char* preset : {"xnnpack", "tensorrt", "tqt"})
     all.push_back(find_preset(preset).config);
   return all;
@@ -130,7 +130,7 @@ TEST(MoreOperationsExact, FunctionsOfOneCodeAreTables) {
       [](Net& net, const Variable& x) { return autograd::silu((*net.a)(x)); },
       [](Net& net, const Variable& x) { return autograd::gelu((*net.a)(x)); },
       [](Net& net, const Variable& x) { return autograd::leaky_relu((*net.a)(x), 0.125); }};
-  for (const QatConfig& config : configs())
+  for (const QuantizationConfig& config : configs())
     for (size_t i = 0; i < std::size(functions); ++i) {
       const auto t = trained(functions[i], 512, config);
       const Int8Graph graph = expect_exact(*t, str("function ", i));
@@ -147,7 +147,7 @@ TEST(MoreOperations, WhatLiesInZeroToOneHasAFixedScale) {
 }
 
 TEST(MoreOperationsExact, ProductsOfTwoTensorsAndOfOneValueAChannel) {
-  for (const QatConfig& config : configs()) {
+  for (const QuantizationConfig& config : configs()) {
     const auto whole = trained(
         [](Net& net, const Variable& x) {
           const Variable y = autograd::relu((*net.a)(x));
@@ -167,7 +167,7 @@ TEST(MoreOperationsExact, ProductsOfTwoTensorsAndOfOneValueAChannel) {
 }
 
 TEST(MoreOperationsExact, InputsOfAConcatenationShareOneScale) {
-  for (const QatConfig& config : configs()) {
+  for (const QuantizationConfig& config : configs()) {
     const auto t = trained(
         [](Net& net, const Variable& x) {
           const Variable y = autograd::relu((*net.a)(x));
@@ -184,7 +184,7 @@ TEST(MoreOperationsExact, InputsOfAConcatenationShareOneScale) {
 }
 
 TEST(MoreOperationsExact, InputsThatClampInOtherWaysAreRequantized) {
-  for (const QatConfig& config : configs()) {
+  for (const QuantizationConfig& config : configs()) {
     const auto t = trained(
         [](Net& net, const Variable& x) {
           const Variable y = autograd::relu((*net.a)(x));
@@ -196,7 +196,7 @@ TEST(MoreOperationsExact, InputsThatClampInOtherWaysAreRequantized) {
 }
 
 TEST(MoreOperationsExact, AveragesOfWindows) {
-  for (const QatConfig& config : configs()) {
+  for (const QuantizationConfig& config : configs()) {
     const auto t = trained(
         [](Net& net, const Variable& x) {
           const autograd::Pool2dOptions pool{{3, 2}, {2, 1}, {1, 0, 1, 1}, false};

@@ -31,7 +31,7 @@ std::shared_ptr<nn::GraphModule> calibrated(const char* model, int weight_bits,
   options.width = std::string(model) == "resnet20" ? 1 : 0.25;
   options.seed = 2;
   const auto float_model = nn::find_model(model).build(options);
-  QatConfig config = x86_config(weight_bits, activation_bits);
+  QuantizationConfig config = x86_config(weight_bits, activation_bits);
   config.first_last_8_bits = false;
   auto qat = std::make_shared<nn::GraphModule>(
       prepare_qat(nn::capture(*float_model, Variable(pictures(1, 1))), config).graph);

@@ -198,7 +198,7 @@ int bits_of(const nn::Graph& graph, const std::string& quantizer) {
 TEST(Prepare, KeepsEightBitsAtBothEndsAndBeforeAdditions) {
   const auto model = nn::find_model("resnet20").build({});
   const nn::Graph graph = graph_of(*model, {1, 32, 32, 3});
-  QatConfig config = x86_config(4, 3);
+  QuantizationConfig config = x86_config(4, 3);
   const nn::Graph kept = prepare_qat(graph, config).graph;
   config.first_last_8_bits = config.add_operands_8_bits = false;
   const nn::Graph all = prepare_qat(graph, config).graph;

@@ -53,7 +53,8 @@ constexpr Case kCases[] = {{"resnet20", 16, 1},
                            {"mobilenet_v2", 40, 0.25},
                            {"mobilenet_v3_small", 40, 0.25}};
 
-std::shared_ptr<nn::GraphModule> trained(const Case& c, const QatConfig& config, int steps = 2) {
+std::shared_ptr<nn::GraphModule> trained(const Case& c, const QuantizationConfig& config,
+                                         int steps = 2) {
   nn::ModelOptions options;
   options.num_classes = 3;
   options.width = c.width;
@@ -81,8 +82,8 @@ void expect_equal(const Tensor& a, const Tensor& b, const std::string& what) {
 
 // Every quantizer of the build; those whose activations have no integer form quantize weights
 // alone, beside `ste`.
-QatConfig config_of(const QuantizerDef& def, int bits) {
-  QatConfig config = x86_config(bits, bits, def.name);
+QuantizationConfig config_of(const QuantizerDef& def, int bits) {
+  QuantizationConfig config = x86_config(bits, bits, def.name);
   if (!make_quantizer(config.activation, 1, Activation::relu)->simulated().empty())
     config.activation.quantizer = "ste";
   return config;

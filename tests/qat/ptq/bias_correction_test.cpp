@@ -12,8 +12,8 @@ namespace stair::qat {
 namespace {
 
 // Weights of few bits, so that there is something to correct.
-QatConfig crude() {
-  QatConfig config = find_preset("minmax").config;
+QuantizationConfig crude() {
+  QuantizationConfig config = find_preset("minmax").config;
   set_bits(config.weight, 4);
   config.first_last_8_bits = false;
   return config;
