@@ -8,13 +8,19 @@
 namespace stair::apps {
 namespace {
 
-// Each case runs in a child process, since the requests cannot be taken back. The child ends with
-// `code`, or 99.
+// Each case runs in a child process, since the requests cannot be taken back. The child starts the
+// program anew: in a mere fork of a process with threads ThreadSanitizer delivers signals late.
+class SignalsFault : public testing::Test {
+ protected:
+  SignalsFault() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+// Ends with `code`, or 99.
 void leave_if(bool expected, int code) {
   _exit(expected ? code : 99);
 }
 
-TEST(SignalsFault, TheFirstInterruptOnlyAsksForAStop) {
+TEST_F(SignalsFault, TheFirstInterruptOnlyAsksForAStop) {
   EXPECT_EXIT(
       {
         watch_signals();
@@ -25,7 +31,7 @@ TEST(SignalsFault, TheFirstInterruptOnlyAsksForAStop) {
       testing::ExitedWithCode(130), "");
 }
 
-TEST(SignalsFault, TheSecondInterruptLeavesAtOnce) {
+TEST_F(SignalsFault, TheSecondInterruptLeavesAtOnce) {
   EXPECT_EXIT(
       {
         watch_signals();
@@ -36,7 +42,7 @@ TEST(SignalsFault, TheSecondInterruptLeavesAtOnce) {
       testing::ExitedWithCode(130), "");
 }
 
-TEST(SignalsFault, TerminationAsksForAStopAndAnInterruptAfterItLeaves) {
+TEST_F(SignalsFault, TerminationAsksForAStopAndAnInterruptAfterItLeaves) {
   EXPECT_EXIT(
       {
         watch_signals();
@@ -55,7 +61,7 @@ TEST(SignalsFault, TerminationAsksForAStopAndAnInterruptAfterItLeaves) {
       testing::ExitedWithCode(130), "");
 }
 
-TEST(SignalsFault, TheGraceAfterTerminationEnds) {
+TEST_F(SignalsFault, TheGraceAfterTerminationEnds) {
   EXPECT_EXIT(
       {
         watch_signals(1);
@@ -65,7 +71,7 @@ TEST(SignalsFault, TheGraceAfterTerminationEnds) {
       testing::ExitedWithCode(143), "");
 }
 
-TEST(SignalsFault, AHangUpIsATerminationUnlessItIsIgnored) {
+TEST_F(SignalsFault, AHangUpIsATerminationUnlessItIsIgnored) {
   EXPECT_EXIT(
       {
         signal(SIGHUP, SIG_DFL);
@@ -84,7 +90,7 @@ TEST(SignalsFault, AHangUpIsATerminationUnlessItIsIgnored) {
       testing::ExitedWithCode(0), "");
 }
 
-TEST(SignalsFault, ASaveRequestIsTakenOnce) {
+TEST_F(SignalsFault, ASaveRequestIsTakenOnce) {
   EXPECT_EXIT(
       {
         watch_signals();
