@@ -58,6 +58,6 @@ if(STAIR_DATA)
   stair_tests(data stair_data)
   stair_tests(apps stair_apps onnx)
   # The tests start these programs.
-  add_dependencies(apps_test qat_train qat_eval qat_bench qat_ptq qat_export)
+  add_dependencies(apps_test qat_train qat_eval qat_bench qat_compare qat_ptq qat_export)
   target_sources(apps_test PRIVATE tests/data/picture_folder.cpp)
 endif()

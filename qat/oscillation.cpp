@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "core/parallel.h"
+#include "qat/weighted_layers.h"
 
 namespace stair::qat {
 namespace {
@@ -14,35 +15,6 @@ constexpr float kMomentum = 0.01F;
 constexpr float kOscillates = 0.005F;
 constexpr int8_t kFree = -128;  // no code of 4 bits
 constexpr int64_t kGrain = 16384;
-
-struct Weighted {
-  std::string name;
-  QatConv* conv;
-  std::vector<Variable> inputs;
-};
-
-std::vector<Weighted> weighted_of(const nn::GraphModule& model, int most_bits) {
-  std::vector<Weighted> found;
-  for (const nn::Node& node : model.graph().nodes()) {
-    auto* conv = dynamic_cast<QatConv*>(node.module.get());
-    if (!conv || conv->weight_quantizer().spec().bits > most_bits) continue;
-    std::vector<Variable> inputs(node.inputs.size());
-    for (size_t i = 1; i < inputs.size(); ++i)
-      if (node.inputs[i] >= 0) inputs[i] = model.graph().node(node.inputs[i]).variable;
-    found.push_back({node.name, conv, std::move(inputs)});
-  }
-  return found;
-}
-
-// The quantized weights of the deployed form.
-Tensor quantized(QatConv& conv, std::span<const Variable> inputs) {
-  const autograd::NoGrad no_grad;
-  const bool training = conv.is_training();
-  conv.eval();
-  const Tensor q = conv.folded(inputs).weight.value();
-  conv.train(training);
-  return q;
-}
 
 // gamma / sqrt(running_var + eps) of a channel, 1 without batch norm.
 float factor_of(const QatConv& conv, std::span<const Variable> inputs, int64_t c) {
@@ -65,7 +37,7 @@ double share(const std::vector<const Tensor*>& tensors, const std::function<bool
 }  // namespace
 
 OscillationTracker::OscillationTracker(nn::GraphModule& model) {
-  for (Weighted& w : weighted_of(model, kMostBits)) {
+  for (WeightedLayer& w : weighted_layers(model, kMostBits)) {
     const Shape shape = w.inputs[1].shape();
     Layer layer;
     layer.name = w.name;
@@ -85,7 +57,7 @@ void OscillationTracker::step(double threshold) {
 }
 
 void OscillationTracker::follow(Layer& layer, double threshold) {
-  const Tensor q = quantized(*layer.conv, layer.inputs);
+  const Tensor q = deployed_weight(*layer.conv, layer.inputs);
   if (q.dtype() != DType::s8) return;  // fake-quant is off, or the quantizer is simulated
   const QParams& p = q.qparams();
   const int64_t channels = q.size(0), inner = q.numel() / channels;
@@ -167,8 +139,8 @@ void OscillationTracker::load_state(std::span<const NamedTensor> state) {
 }
 
 void add_dampening_gradients(nn::GraphModule& model, double lambda) {
-  for (Weighted& layer : weighted_of(model, 7)) {
-    const Tensor q = quantized(*layer.conv, layer.inputs);
+  for (WeightedLayer& layer : weighted_layers(model, 7)) {
+    const Tensor q = deployed_weight(*layer.conv, layer.inputs);
     Variable weight = layer.inputs[1];
     if (q.dtype() != DType::s8 || !weight.grad().defined()) continue;
     const QParams& p = q.qparams();

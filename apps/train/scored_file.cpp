@@ -1,7 +1,9 @@
 #include "apps/train/scored_file.h"
 
+#include "apps/program/run_folder.h"
 #include "apps/train/checkpoint.h"
 #include "core/file.h"
+#include "core/text.h"
 
 namespace stair::apps {
 namespace {
@@ -46,10 +48,19 @@ void open_checkpoint(const std::string& path, const ModelConfig& model, const Op
   file.network = network_of(*file.graph);
 }
 
+std::string newest_checkpoint(const std::string& folder) {
+  const std::vector<std::string> all = numbered_checkpoints(folder);
+  if (all.empty())
+    throw ConfigError(str("the folder ", path_in_quotes(folder), " holds no checkpoint"),
+                      "name a run folder of qat_train, a checkpoint, an int8 file or weights");
+  return all.front();
+}
+
 }  // namespace
 
-ScoredFile open_scored_file(const std::string& path, const ModelConfig& model,
+ScoredFile open_scored_file(const std::string& given, const ModelConfig& model,
                             const DataConfig& data, int64_t data_classes, const Options& options) {
+  const std::string path = folder_exists(given) ? newest_checkpoint(given) : given;
   ScoredFile file;
   file.data = data;
   std::string magic(8, '\0');
@@ -66,7 +77,7 @@ ScoredFile open_scored_file(const std::string& path, const ModelConfig& model,
     if (!options.given("--model"))
       throw ConfigError(
           str("'", path, "' is neither an int8 file nor a checkpoint; weights need --model"),
-          "qat_eval weights.safetensors --model resnet20 --data-path FOLDER");
+          "add --model, as in --model resnet20");
     ModelConfig with_weights = model;
     with_weights.weights = path;
     file.graph =

@@ -5,9 +5,9 @@ namespace stair::apps {
 Trace::Trace(ScoredFile& file) {
   file.network = [this, network = file.network, session = file.session](const Tensor& pictures) {
     if (session != nullptr && batches_ == 0)
-      for (const qat::Int8Node& node : session->graph().nodes)
-        if (!node.format.real)
-          tensors_.push_back({"codes." + node.name, session->node_value(pictures, node.name)});
+      session->node_values(pictures, [&](const qat::Int8Node& node, const Tensor& value) {
+        if (!node.format.real) tensors_.push_back({"codes." + node.name, value});
+      });
     tensors_.push_back({str("pictures.", batches_++), pictures.clone()});
     return network(pictures);
   };

@@ -131,21 +131,26 @@ void Int8Session::run(const Tensor& x, Tensor& y) {
   impl_->run(x, y);
 }
 
-Tensor Int8Session::node_value(const Tensor& x, const std::string& name) {
+void Int8Session::node_values(const Tensor& x,
+                              const std::function<void(const Int8Node&, const Tensor&)>& visit) {
+  const Int8Input input = impl_->input(x);
+  const Int8Program all(impl_->graph, impl_->convs, x.shape(), false, true);
+  all.run(input);
   for (size_t i = 1; i < impl_->graph.nodes.size(); ++i) {
     const Int8Node& n = impl_->graph.nodes[i];
-    if (n.name != name) continue;
-    const Int8Input input = impl_->input(x);
-    const Int8Program all(impl_->graph, impl_->convs, x.shape(), false, true);
-    all.run(input);
-    const Int8Format& f = n.format;
-    Tensor y = Tensor::empty(all.plan().shapes[i], f.real        ? DType::f32
-                                                   : f.is_signed ? DType::s8
-                                                                 : DType::u8);
+    Tensor y = Tensor::empty(all.plan().shapes[i], code_type(n.format));
     std::memcpy(y.raw(), all.value(static_cast<int>(i)), y.bytes());
-    return f.real ? y : y.with_qparams({{f.scale}, {f.zero_point}, -1, f.lo, f.hi});
+    visit(n, n.format.real ? y : y.with_qparams(qparams_of(n.format)));
   }
-  throw ConfigError(str("int8 graph: no node is called '", name, "'"));
+}
+
+Tensor Int8Session::node_value(const Tensor& x, const std::string& name) {
+  Tensor found;
+  node_values(x, [&](const Int8Node& node, const Tensor& value) {
+    if (node.name == name) found = value;
+  });
+  if (!found.defined()) throw ConfigError(str("int8 graph: no node is called '", name, "'"));
+  return found;
 }
 
 const Int8Graph& Int8Session::graph() const {

@@ -4,6 +4,7 @@
 //   Tensor logits = session.run(pictures);
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "qat/int8/graph.h"
@@ -40,6 +41,9 @@ class Int8Session {
   // The codes (with QParams) or real numbers of one node for x, computed without buffer reuse: for
   // comparing layers.
   Tensor node_value(const Tensor& x, const std::string& name);
+  // The same of every node but the input, in order, computed once.
+  void node_values(const Tensor& x,
+                   const std::function<void(const Int8Node&, const Tensor&)>& visit);
 
   const Int8Graph& graph() const;
   // Bytes of the planned block of the last run, and what the buffers would take without reuse.

@@ -1,0 +1,31 @@
+// What the layers of a network compute, under names that its float, trained and deployed forms
+// share.
+//
+// A layer is an operation together with what follows it alone: batch norm, ReLU, ReLU6, dropout,
+// quantization. Its value is what comes out at the end. Layers with weights are called by their
+// module path, others by their node.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nn/graph/graph_module.h"
+#include "qat/int8/session.h"
+
+namespace stair::qat {
+
+struct LayerValue {
+  std::string name;
+  Tensor value;  // f32, or codes with QParams whose limits are those of a fused ReLU
+};
+
+// For pictures x [N,H,W,C] f32, in order of execution; the network's input is the first. The model
+// runs in evaluation mode, without a tape. It must not be observed.
+std::vector<LayerValue> layer_values(nn::GraphModule& model, const Tensor& x);
+std::vector<LayerValue> layer_values(Int8Session& session, const Tensor& x);
+
+// The weights as they ship, batch norm folded in: codes with QParams where the form has them.
+std::vector<LayerValue> layer_weights(const nn::GraphModule& model);
+std::vector<LayerValue> layer_weights(const Int8Graph& graph);
+
+}  // namespace stair::qat

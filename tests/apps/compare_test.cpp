@@ -1,0 +1,92 @@
+// qat_compare: forms of one network, layer by layer.
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "tests/apps/child_program.h"
+
+namespace stair::apps {
+namespace {
+
+using support::TemporaryFolder;
+
+// On the pictures that tiny_job evaluates.
+Ended compare(const std::string& a, const std::string& b, const std::vector<std::string>& more) {
+  std::vector<std::string> words = {a, b, "--synthetic-images", "40", "--eval-batch-size", "4"};
+  words.insert(words.end(), more.begin(), more.end());
+  return run_child("qat_compare", words);
+}
+
+const Json& layer_of(const Json& list, const std::string& name) {
+  for (const Json& layer : list.as_array())
+    if (layer.at("layer").as_string() == name) return layer;
+  throw FormatError("no layer " + name);
+}
+
+TEST(CompareExact, ARunFolderHasTheCodesOfItsInt8File) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(train(folder / "run").code, 0);
+  const Ended ended = compare(folder / "run", folder / "run/last.int8",
+                              {"--json", "--min-sqnr", "1000", "--eval-batches", "2"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Json j = parse_json(ended.out);
+  EXPECT_EQ(j.at("pictures").as_int(), 8);
+  EXPECT_EQ(j.at("only_a").size() + j.at("only_b").size(), 0U);
+  ASSERT_GT(j.at("values").size(), 20U);
+  int integers = 0;
+  for (const char* kind : {"values", "weights"})
+    for (const Json& layer : j.at(kind).as_array()) {
+      EXPECT_EQ(layer.at("max_difference").as_double(), 0) << layer.dump();
+      const Json* different = layer.find("different_codes");
+      integers += different ? 1 : 0;
+      EXPECT_EQ(different ? different->as_int() : 0, 0) << layer.dump();
+    }
+  EXPECT_GT(integers, 40);
+}
+
+TEST(Compare, TwoEpochsDifferAndTheFirstCodeIsNamed) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(train(folder / "run", {{"--epochs", "3"}, {"--checkpoint-hist", "9"}}).code, 0);
+  const std::string histograms = folder / "histograms.json";
+  const Ended ended = compare(folder / "run/checkpoint-00000006.stair", folder / "run/last.int8",
+                              {"--json", "--histograms", histograms});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Json j = parse_json(ended.out), &conv = layer_of(j.at("weights"), "layer1.0.conv1");
+  EXPECT_GT(conv.at("different_codes").as_int(), 0);
+  const Json& first = conv.at("first_difference");
+  EXPECT_EQ(first.at("index").size(), 4U);
+  EXPECT_NE(first.at("a").as_int(), first.at("b").as_int());
+  EXPECT_LT(conv.at("sqnr_db").as_double(), 100);
+  // Every code is in one bin.
+  const Json counted = parse_json(file_text(histograms));
+  for (const char* network : {"a", "b"}) {
+    double sum = 0;
+    for (const Json& count :
+         counted.at(network).at("activations").at("layer1.0.conv1").at("counts").as_array())
+      sum += count.as_double();
+    EXPECT_EQ(sum, layer_of(j.at("values"), "layer1.0.conv1").at("elements").as_double());
+  }
+  const Ended gate = compare(folder / "run/checkpoint-00000006.stair", folder / "run/last.int8",
+                             {"--min-sqnr", "200"});
+  EXPECT_EQ(gate.code, 9) << gate.err;
+  EXPECT_NE(gate.out.find("% differ, first ["), std::string::npos) << gate.out;
+}
+
+TEST(CompareFault, WhatCannotBeComparedSaysWhy) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(train(folder / "run").code, 0);
+  const std::string int8 = folder / "run/last.int8";
+  expect_ended(compare(folder / "", int8, {}), 2, {"holds no checkpoint"});
+  expect_ended(compare(int8, folder / "no.int8", {}), 4, {"no.int8"});
+  ASSERT_EQ(
+      run_child("qat_ptq", {"--model", "mobilenet_v2", "--synthetic-images", "40", "--batch-size",
+                            "4", "--calib-batches", "1", "--output", folder / "other.int8"})
+          .code,
+      0);
+  expect_ended(compare(int8, folder / "other.int8", {}), 2,
+               {"A prepares pictures with", "--val-crop-size"});
+  expect_ended(compare(int8, folder / "other.int8", {"--val-crop-size", "32"}), 2,
+               {"is [4,", "one network"});
+}
+
+}  // namespace
+}  // namespace stair::apps
