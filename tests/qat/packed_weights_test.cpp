@@ -12,6 +12,7 @@
 #include "qat/convert.h"
 #include "qat/int8/session.h"
 #include "qat/prepare.h"
+#include "tests/support/sanitizers.h"
 #include "tests/support/temporary_folder.h"
 
 namespace stair::qat {
@@ -55,6 +56,7 @@ TEST(PackedWeightsExact, TrainingFormFileAndEveryInstructionSetGiveOneSetOfLogit
   const support::TemporaryFolder folder;
   for (const char* model : {"resnet20", "mobilenet_v2"})
     for (const Bits& bits : kBits) {
+      if (support::kSanitized && bits.weight != 4) continue;
       const auto qat = calibrated(model, bits.weight, bits.activation);
       const Int8Graph graph = convert(qat->graph());
       const Tensor x = pictures(2, 5);
