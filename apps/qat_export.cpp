@@ -25,7 +25,7 @@ void add_flags(Options& options, Settings& s) {
   options.positional("OUT.onnx", s.output,
                      {.help = "the file to write", .required = true, .usual = true});
   options.group("ONNX");
-  options.choice("--form", s.form, {"qdq", "qoperator"},
+  options.choice("--form", s.form, {"qdq", "qoperator", "exact"},
                  {.help = "how integers are expressed", .usual = true});
   options.choice("--bias", s.bias, {"int32", "float"},
                  {.help = "of convolutions and linear layers", .usual = true});
@@ -36,6 +36,8 @@ void add_flags(Options& options, Settings& s) {
                   "writes QDQ form for ONNX Runtime, OpenVINO or TensorRT");
   options.example("qat_export runs/resnet18/best.int8 resnet18.onnx --form qoperator",
                   "writes integer operations (QLinearConv)");
+  options.example("qat_export runs/resnet18/best.int8 resnet18.onnx --form exact",
+                  "writes single operations that give the codes of the int8 engine in any runtime");
 }
 
 std::string magic_of(const std::string& path) {
@@ -75,7 +77,9 @@ int run(const std::vector<std::string>& arguments) {
   const qat::Int8Graph graph = open_graph(s.input);
   std::vector<std::string> notes;
   OnnxOptions how;
-  how.form = s.form == "qdq" ? OnnxForm::qdq : OnnxForm::qoperator;
+  how.form = s.form == "qdq"         ? OnnxForm::qdq
+             : s.form == "qoperator" ? OnnxForm::qoperator
+                                     : OnnxForm::exact;
   how.bias = s.bias == "int32" ? OnnxBias::int32 : OnnxBias::real;
   how.opset = s.opset;
   how.notes = &notes;

@@ -12,7 +12,10 @@ namespace stair::apps {
 // qdq        float operations between DequantizeLinear and QuantizeLinear: what runtimes and
 //            compilers look for
 // qoperator  QLinearConv, MatMulInteger, and the rest on codes where ONNX has such an operation
-enum class OnnxForm { qdq, qoperator };
+// exact      integers and single float operations that are those of the engine, in its order: the
+//            same codes bit for bit (but where a double rounding of a sum decides, once in 2^29),
+//            slower in runtimes
+enum class OnnxForm { qdq, qoperator, exact };
 enum class OnnxBias { int32, real };
 
 struct OnnxOptions {

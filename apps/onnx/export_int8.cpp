@@ -1,10 +1,9 @@
-#include <cmath>
-#include <limits>
-
 #include "apps/onnx/export.h"
+#include "apps/onnx/int8_parts.h"
 #include "apps/onnx/onnx_model.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "qat/int8/program.h"
 
 namespace stair::apps {
 namespace {
@@ -13,31 +12,11 @@ using List = std::vector<int64_t>;
 using qat::Int8Format;
 using qat::Int8Node;
 
-// O KH KW I -> O I KH KW.
-Tensor channels_first(const Tensor& w) {
-  const int64_t o = w.size(0), window = w.size(1) * w.size(2), channels = w.size(3);
-  Tensor result = Tensor::empty({o, channels, w.size(1), w.size(2)}, w.dtype());
-  const int8_t* from = w.data<int8_t>();
-  for (int64_t i = 0; i < o; ++i)
-    for (int64_t p = 0; p < window; ++p)
-      for (int64_t c = 0; c < channels; ++c)
-        result.data<int8_t>()[(i * channels + c) * window + p] = *from++;
-  return result;
-}
-
-Tensor transposed(const Tensor& w) {
-  Tensor result = Tensor::empty({w.size(1), w.size(0)}, w.dtype());
-  for (int64_t i = 0; i < w.size(0); ++i)
-    for (int64_t k = 0; k < w.size(1); ++k)
-      result.data<int8_t>()[k * w.size(0) + i] = w.data<int8_t>()[i * w.size(1) + k];
-  return result;
-}
-
 class Int8Export {
  public:
   Int8Export(const qat::Int8Graph& graph, const OnnxOptions& options)
       : graph_(graph), options_(options), model_(options.opset), values_(graph.nodes.size()) {
-    if (qoperator() && options.bias == OnnxBias::real)
+    if (options.form == OnnxForm::qoperator && options.bias == OnnxBias::real)
       throw ConfigError("ONNX: QLinearConv has no real bias", "use the form qdq, or int32 biases");
   }
 
@@ -45,7 +24,7 @@ class Int8Export {
     graph_.validate();
     for (index_ = 0; index_ < graph_.nodes.size(); ++index_) visit(graph_.nodes[index_]);
     const int last = static_cast<int>(values_.size()) - 1;
-    model_.set_output(real(last), "logits", output_shape());
+    model_.set_output(real(last), "logits", output_shape(graph_));
     facts();
     return model_.bytes();
   }
@@ -57,7 +36,9 @@ class Int8Export {
     bool one_pixel = false;  // height and width are 1
   };
 
-  bool qoperator() const { return options_.form == OnnxForm::qoperator; }
+  // Whether operations that only move codes do so, instead of moving what the codes stand for.
+  bool on_codes() const { return options_.form != OnnxForm::qdq; }
+  bool exact() const { return options_.form == OnnxForm::exact; }
   Value& value(int i) { return values_[static_cast<size_t>(i)]; }
   const Int8Format& format(int i) const { return graph_.nodes[static_cast<size_t>(i)].format; }
 
@@ -102,7 +83,35 @@ class Int8Export {
       return;
     }
     name_format(node);
+    if (exact()) return quantize_exactly(node, result);
     clip(node, model_.add("QuantizeLinear", codes_name(node), {result, v.scale, v.zero_point}));
+  }
+
+  // QuantizeLinear divides by the scale, here its inverse multiplies.
+  void quantize_exactly(const Int8Node& node, const std::string& result) {
+    const Int8Format& f = node.format;
+    const std::string& name = node.name;
+    const auto number = [&](const char* what, int32_t code) {
+      return model_.scalar<float>(name + what, static_cast<float>(code));
+    };
+    const std::string inverse = model_.scalar<float>(name + "_inverse_scale", 1.0F / f.scale);
+    std::string q = model_.add("Mul", name + "_steps", {result, inverse});
+    q = model_.add("Round", name + "_rounded", {q});
+    if (f.zero_point != 0)
+      q = model_.add("Add", name + "_shifted", {q, number("_shift", f.zero_point)});
+    q = model_.add("Clip", name + "_saturated",
+                   {q, number("_lowest", f.lo), number("_highest", f.hi)});
+    values_[index_].codes = cast(q, code_type(f), name + "_quantized");
+  }
+
+  static int64_t code_type(const Int8Format& f) {
+    return f.is_signed ? onnx::TensorProto::INT8 : onnx::TensorProto::UINT8;
+  }
+  std::string cast(const std::string& x, int64_t type, const std::string& name) {
+    return model_.add("Cast", name, {x}, {{"to", type}});
+  }
+  std::string to_float(const std::string& x, const Int8Node& node) {
+    return cast(x, onnx::TensorProto::FLOAT, node.name + "_real_accumulator");
   }
 
   bool clips(const Int8Node& node) const {
@@ -125,7 +134,7 @@ class Int8Export {
   // What an operation reads that moves codes without changing them: reals in the form qdq.
   std::string moved_input(const Int8Node& node) {
     const int input = node.inputs[0];
-    return qoperator() ? value(input).codes : real(input);
+    return on_codes() ? value(input).codes : real(input);
   }
   void move(const Int8Node& node, const std::string& op, const std::vector<std::string>& inputs,
             const Attributes& attributes) {
@@ -133,7 +142,7 @@ class Int8Export {
     name_format(node);
     const std::string codes = node.name + "_quantized";
     v.codes =
-        qoperator()
+        on_codes()
             ? model_.add(op, codes, inputs, attributes)
             : model_.add("QuantizeLinear", codes,
                          {model_.add(op, node.name, inputs, attributes), v.scale, v.zero_point});
@@ -142,11 +151,13 @@ class Int8Export {
   void visit(const Int8Node& node) {
     if (node.op == "input") {
       values_[index_].real = model_.free_name("input");
-      model_.set_input(values_[index_].real, input_shape());
+      model_.set_input(values_[index_].real, input_shape(graph_));
     } else if (node.op == "quantize") {
       finish_real(node, real(node.inputs[0]));
     } else if (node.op == "conv") {
       convolve(node);
+    } else if (node.op == "mul" && exact()) {
+      multiply_codes(node);
     } else if (node.op == "add" || node.op == "mul") {
       add_real(node, node.op == "add" ? "Add" : "Mul",
                {real(node.inputs[0]), real(node.inputs[1])});
@@ -155,7 +166,7 @@ class Int8Export {
     } else if (node.op == "table") {
       apply_function(node);
     } else if (node.op == "max_pool") {
-      move(node, "MaxPool", {moved_input(node)}, window(node));
+      move(node, "MaxPool", {moved_input(node)}, window_attributes(node));
     } else if (node.op == "avg_pool") {
       average(node);
     } else if (node.op == "pad_channels") {
@@ -177,13 +188,57 @@ class Int8Export {
   void concatenate(const Int8Node& node) {
     constexpr int64_t kAxisOfChannelsFirst[] = {0, 2, 3, 1};
     const int64_t axis = node.attributes.get<int64_t>("axis");
+    const Attributes along = {
+        {"axis", flat(node.inputs[0]) || axis > 3 ? axis : kAxisOfChannelsFirst[axis]}};
+    const bool codes = exact() && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int i) {
+                         const Int8Format& f = format(i);
+                         return f.scale == node.format.scale &&
+                                f.zero_point == node.format.zero_point &&
+                                f.is_signed == node.format.is_signed;
+                       });
     std::vector<std::string> inputs;
-    for (int input : node.inputs) inputs.push_back(real(input));
-    add_real(node, "Concat", inputs,
-             {{"axis", flat(node.inputs[0]) || axis > 3 ? axis : kAxisOfChannelsFirst[axis]}});
+    for (int input : node.inputs) inputs.push_back(codes ? value(input).codes : real(input));
+    if (!codes) return add_real(node, "Concat", inputs, along);
+    name_format(node);
+    values_[index_].codes = model_.add("Concat", node.name + "_quantized", inputs, along);
+  }
+
+  // Codes without their zero point, s32.
+  std::string centred(int i) {
+    const std::string& name = graph_.nodes[static_cast<size_t>(i)].name;
+    const std::string q = cast(value(i).codes, onnx::TensorProto::INT32, name + "_integers");
+    const std::string zero =
+        model_.scalar<int32_t>(name + "_zero_point_integer", format(i).zero_point);
+    return model_.add("Sub", name + "_centred", {q, zero});
+  }
+
+  void multiply_codes(const Int8Node& node) {
+    const int a = node.inputs[0], b = node.inputs[1];
+    const std::string product = model_.add("Mul", node.name + "_product", {centred(a), centred(b)});
+    const std::string scale =
+        model_.scalar<float>(node.name + "_product_scale", format(a).scale * format(b).scale);
+    add_real(node, "Mul", {to_float(product, node), scale});
+  }
+
+  void look_up(const Int8Node& node) {
+    const Int8Format& f = format(node.inputs[0]);
+    const std::array<uint8_t, 256> codes = qat::table_of(node, f);
+    Tensor table = Tensor::empty({256}, node.format.is_signed ? DType::s8 : DType::u8);
+    const int first = f.is_signed ? 128 : 0;  // where the lowest code stands
+    for (int i = 0; i < 256; ++i)
+      table.raw()[i] = static_cast<std::byte>(codes[static_cast<size_t>((i + first) % 256)]);
+    std::string index =
+        cast(value(node.inputs[0]).codes, onnx::TensorProto::INT32, node.name + "_integers");
+    if (f.is_signed)
+      index = model_.add("Add", node.name + "_index",
+                         {index, model_.scalar<int32_t>(node.name + "_first", first)});
+    name_format(node);
+    values_[index_].codes = model_.add("Gather", node.name + "_quantized",
+                                       {model_.constant(node.name + "_table", table), index});
   }
 
   void apply_function(const Int8Node& node) {
+    if (exact()) return look_up(node);
     const std::string& function = node.attributes.get<std::string>("function");
     const std::string x = real(node.inputs[0]);
     const Attributes sixth = {{"alpha", 1.0 / 6}, {"beta", 0.5}};
@@ -201,42 +256,37 @@ class Int8Export {
                           " has no operator in the operator sets that are written"));
   }
 
-  List input_shape() const {
-    const Attributes& m = graph_.metadata;
-    const int64_t size = m.has("crop_size") ? m.get<int64_t>("crop_size") : -1;
-    int64_t channels = -1;
-    for (const Int8Node& node : graph_.nodes) {
-      if (node.op == "pad_channels") break;
-      if (node.op != "conv") continue;
-      if (!node.attributes.get<bool>("linear"))
-        channels = node.weight_shape()[3] * node.attributes.get<int64_t>("groups");
-      break;
-    }
-    return {-1, channels, size, size};
-  }
-
-  List output_shape() const {
-    const Int8Node& last = graph_.nodes.back();
-    const bool conv = last.op == "conv";
-    const int64_t features = conv ? last.weight_shape()[0] : -1;
-    if (last.op == "flatten" || (conv && last.weight_shape().rank() == 2)) return {-1, features};
-    return {-1, features, -1, -1};
-  }
-
-  static Attributes window(const Int8Node& node) {
-    return {{"kernel_shape", node.attributes.get<List>("kernel")},
-            {"strides", node.attributes.get<List>("stride")},
-            {"pads", node.attributes.get<List>("padding")}};
-  }
-
   void average(const Int8Node& node) {
     values_[index_].one_pixel = node.attributes.get<List>("kernel").empty();
+    if (exact()) return average_codes(node);
     if (values_[index_].one_pixel)
       return add_real(node, "GlobalAveragePool", {real(node.inputs[0])});
-    Attributes attributes = window(node);
+    Attributes attributes = window_attributes(node);
     if (node.attributes.has("count_include_pad"))
       attributes.set("count_include_pad", int64_t{node.attributes.get<bool>("count_include_pad")});
     add_real(node, "AveragePool", {real(node.inputs[0])}, attributes);
+  }
+
+  // float(sum of the codes) * (scale / pixels).
+  void average_codes(const Int8Node& node) {
+    if (!values_[index_].one_pixel)
+      throw FormatError(str("ONNX: '", printable(node.name),
+                            "' averages windows, which the exact form cannot express"),
+                        "use the form qdq");
+    const auto numbers = [&](const char* what) {
+      return model_.constant(node.name + what, Tensor::from<int64_t>({2, 3}, {2}));
+    };
+    const std::string x = centred(node.inputs[0]);
+    const std::string sum = model_.add("ReduceSum", node.name + "_sum", {x, numbers("_axes")});
+    const std::string sizes =
+        model_.add("Gather", node.name + "_sizes",
+                   {model_.add("Shape", node.name + "_shape", {x}), numbers("_dimensions")});
+    const std::string pixels =
+        cast(model_.add("ReduceProd", node.name + "_pixels", {sizes}, {{"keepdims", int64_t{0}}}),
+             onnx::TensorProto::FLOAT, node.name + "_real_pixels");
+    const std::string scale =
+        model_.add("Div", node.name + "_sum_scale", {value(node.inputs[0]).scale, pixels});
+    add_real(node, "Mul", {to_float(sum, node), scale});
   }
 
   void pad(const Int8Node& node) {
@@ -244,8 +294,8 @@ class Int8Export {
                   after = node.attributes.get<int64_t>("after");
     const std::string pads = model_.constant(
         node.name + "_pads", Tensor::from<int64_t>({0, before, 0, 0, 0, after, 0, 0}, {8}));
-    const std::string zero = qoperator() ? value(node.inputs[0]).zero_point
-                                         : model_.scalar<float>(node.name + "_value", 0);
+    const std::string zero = on_codes() ? value(node.inputs[0]).zero_point
+                                        : model_.scalar<float>(node.name + "_value", 0);
     move(node, "Pad", {moved_input(node), pads, zero}, {{"mode", std::string("constant")}});
   }
 
@@ -257,40 +307,16 @@ class Int8Export {
     move(node, "Flatten", {x}, {{"axis", int64_t{1}}});
   }
 
-  // float a step of the accumulator, by channel or one.
-  std::vector<float> accumulator_scale(const Int8Node& node) const {
-    const float* ws = node.weight_scale.data<float>();
-    std::vector<float> scale(ws, ws + node.weight_scale.numel());
-    for (float& s : scale) s *= format(node.inputs[0]).scale;
-    return scale;
-  }
-
   Tensor by_channel(const std::vector<float>& scale) const {
     const auto count = static_cast<int64_t>(scale.size());
     return Tensor::from<float>(scale, count == 1 ? Shape{} : Shape{count});
   }
 
-  // The bias in steps of the accumulator; undefined when a sum could leave 32 bits.
-  Tensor integer_bias(const Int8Node& node) const {
-    const std::vector<float> scale = accumulator_scale(node);
-    const int64_t o = node.weight_shape()[0];
-    const double most = std::numeric_limits<int32_t>::max() -
-                        static_cast<double>(node.weight_shape().numel() / o) * 255 * 128;
-    Tensor steps = Tensor::empty({o}, DType::s32);
-    for (int64_t c = 0; c < o; ++c) {
-      const double exact =
-          static_cast<double>(node.bias.data<float>()[c]) /
-          static_cast<double>(scale[scale.size() == 1 ? 0 : static_cast<size_t>(c)]);
-      if (!(std::abs(exact) <= most)) return {};
-      steps.data<int32_t>()[c] = static_cast<int32_t>(std::nearbyint(exact));
-    }
-    return steps;
-  }
-
   void convolve(const Int8Node& node) {
     const bool linear = node.attributes.get<bool>("linear");
-    if (qoperator() && linear) return multiply_integers(node);
-    if (qoperator() && !node.format.real) return convolve_codes(node);
+    if (exact()) return rescale_exactly(node, linear ? product(node) : convolution(node));
+    if (on_codes() && linear) return multiply_integers(node);
+    if (on_codes() && !node.format.real) return convolve_codes(node);
     const std::string x = real(node.inputs[0]);
     const Weights weights =
         weight_constants(node, linear ? node.weight_codes() : channels_first(node.weight_codes()));
@@ -323,26 +349,20 @@ class Int8Export {
 
   // The bias as a real value: a constant, or integers behind a DequantizeLinear.
   std::string real_bias(const Int8Node& node, const Attributes& axis) {
-    const Tensor steps = options_.bias == OnnxBias::int32 ? integer_bias(node) : Tensor();
+    const Tensor steps = options_.bias == OnnxBias::int32
+                             ? integer_bias(node, format(node.inputs[0]).scale)
+                             : Tensor();
     if (steps.defined())
       return model_.add(
           "DequantizeLinear", node.name + "_bias_dequantized",
           {model_.constant(node.name + "_bias", steps),
-           model_.constant(node.name + "_bias_scale", by_channel(accumulator_scale(node)))},
+           model_.constant(node.name + "_bias_scale",
+                           by_channel(accumulator_scale(node, format(node.inputs[0]).scale)))},
           axis);
     if (options_.bias == OnnxBias::int32 && options_.notes != nullptr)
       options_.notes->push_back(
           str("'", printable(node.name), "' keeps a real bias: it has too many steps for 32 bits"));
     return model_.constant(node.name + "_bias", node.bias);
-  }
-
-  static Attributes conv_attributes(const Int8Node& node) {
-    const Attributes& a = node.attributes;
-    return {{"kernel_shape", List{node.weight_shape()[1], node.weight_shape()[2]}},
-            {"strides", a.get<List>("stride")},
-            {"pads", a.get<List>("padding")},
-            {"dilations", a.get<List>("dilation")},
-            {"group", a.get<int64_t>("groups")}};
   }
 
   void convolve_codes(const Int8Node& node) {
@@ -354,7 +374,7 @@ class Int8Export {
                                        weights.codes, weights.scale, weights.zero_point,
                                        v.scale,       v.zero_point};
     if (node.bias.defined()) {
-      const Tensor steps = integer_bias(node);
+      const Tensor steps = integer_bias(node, format(node.inputs[0]).scale);
       if (!steps.defined())
         throw FormatError(str("ONNX: '", printable(node.name),
                               "' has a bias of too many steps for the 32 bits of QLinearConv"),
@@ -364,20 +384,64 @@ class Int8Export {
     clip(node, model_.add("QLinearConv", codes_name(node), inputs, conv_attributes(node)));
   }
 
-  // ONNX has no integer linear layer with a bias: accumulators, then the real epilogue.
-  void multiply_integers(const Int8Node& node) {
+  // The accumulators of a linear layer.
+  std::string product(const Int8Node& node) {
     const Value& x = value(node.inputs[0]);
     const std::string codes =
         model_.constant(node.name + "_weight", transposed(node.weight_codes()));
-    const std::string sum =
-        model_.add("MatMulInteger", node.name + "_accumulator", {x.codes, codes, x.zero_point});
-    const std::string wide = model_.add("Cast", node.name + "_real_accumulator", {sum},
-                                        {{"to", int64_t{onnx::TensorProto::FLOAT}}});
+    return model_.add("MatMulInteger", node.name + "_accumulator", {x.codes, codes, x.zero_point});
+  }
+
+  // ONNX has no integer linear layer with a bias: accumulators, then the real epilogue.
+  void multiply_integers(const Int8Node& node) {
+    const std::string wide = to_float(product(node), node);
     const std::string scale =
-        model_.constant(node.name + "_accumulator_scale", by_channel(accumulator_scale(node)));
+        model_.constant(node.name + "_accumulator_scale",
+                        by_channel(accumulator_scale(node, format(node.inputs[0]).scale)));
     if (!node.bias.defined()) return add_real(node, "Mul", {wide, scale});
-    const std::string product = model_.add("Mul", node.name + "_product", {wide, scale});
-    add_real(node, "Add", {product, model_.constant(node.name + "_bias", node.bias)});
+    const std::string scaled = model_.add("Mul", node.name + "_product", {wide, scale});
+    add_real(node, "Add", {scaled, model_.constant(node.name + "_bias", node.bias)});
+  }
+
+  // The accumulators of a convolution. Runtimes have ConvInteger for u8 alone.
+  std::string convolution(const Int8Node& node) {
+    const int input = node.inputs[0];
+    const std::string& name = node.name;
+    std::string x = value(input).codes, zero_point = value(input).zero_point;
+    if (format(input).is_signed) {
+      x = cast(x, onnx::TensorProto::INT32, name + "_integers");
+      x = model_.add("Add", name + "_shifted", {x, model_.scalar<int32_t>(name + "_shift", 128)});
+      x = cast(x, onnx::TensorProto::UINT8, name + "_unsigned");
+      zero_point = model_.scalar<uint8_t>(name + "_unsigned_zero_point",
+                                          static_cast<uint8_t>(format(input).zero_point + 128));
+    }
+    const std::string codes =
+        model_.constant(name + "_weight", channels_first(node.weight_codes()));
+    return model_.add("ConvInteger", name + "_accumulator", {x, codes, zero_point},
+                      conv_attributes(node));
+  }
+
+  // fma(float(accumulator), scale, bias): the product is exact in double precision.
+  void rescale_exactly(const Int8Node& node, const std::string& accumulator) {
+    const bool linear = node.attributes.get<bool>("linear");
+    const auto constant = [&]<class T>(const char* what, const std::vector<T>& values) {
+      const auto count = static_cast<int64_t>(values.size());
+      const Shape shape = count == 1 ? Shape{} : linear ? Shape{count} : Shape{count, 1, 1};
+      return model_.constant(node.name + what, Tensor::from<T>(values, shape));
+    };
+    const std::vector<float> steps = accumulator_scale(node, format(node.inputs[0]).scale);
+    const std::string sum = to_float(accumulator, node);
+    if (!node.bias.defined())
+      return add_real(node, "Mul", {sum, constant("_accumulator_scale", steps)});
+    const float* bias = node.bias.data<float>();
+    const std::string scale =
+        constant("_accumulator_scale", std::vector<double>(steps.begin(), steps.end()));
+    const std::string wide = cast(sum, onnx::TensorProto::DOUBLE, node.name + "_wide_accumulator");
+    const std::string scaled = model_.add("Mul", node.name + "_product", {wide, scale});
+    const std::string biased = model_.add(
+        "Add", node.name + "_sum",
+        {scaled, constant("_bias", std::vector<double>(bias, bias + node.bias.numel()))});
+    finish_real(node, cast(biased, onnx::TensorProto::FLOAT, node.name));
   }
 
   void facts() {

@@ -18,6 +18,8 @@ onnx::TensorProto::DataType type_of(DType dtype) {
   switch (dtype) {
     case DType::f32:
       return onnx::TensorProto::FLOAT;
+    case DType::f64:
+      return onnx::TensorProto::DOUBLE;
     case DType::u8:
       return onnx::TensorProto::UINT8;
     case DType::s8:

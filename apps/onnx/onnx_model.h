@@ -24,8 +24,8 @@ class OnnxModel {
   // `name` made printable and different from all names so far.
   std::string free_name(const std::string& name);
 
-  // Each adds a constant and returns its name. A tensor has the shape it is given, f32, s8, u8, s32
-  // or s64.
+  // Each adds a constant and returns its name. A tensor has the shape it is given and any type but
+  // b1.
   std::string constant(const std::string& name, const Tensor& value);
   template <class T>
   std::string scalar(const std::string& name, T value) {

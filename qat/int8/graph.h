@@ -40,11 +40,11 @@ inline QParams qparams_of(const Int8Format& f) {
 //                 hardsigmoid, sigmoid, tanh, silu, gelu, leaky_relu (slope)
 //   max_pool      code -> code, the same format; kernel, stride, padding
 //   avg_pool      code -> code; kernel, stride, padding, count_include_pad; an empty kernel is the
-//   whole picture pad_channels  code -> code, the same format; before, after flatten       code ->
-//   code, the same format
+//                 whole picture
+//   pad_channels  code -> code, the same format; before, after
+//   flatten       code -> code, the same format
 //   float         any -> real; operation, a name of autograd/op.h, its attributes, and sources:
-//   what
-//                 each of its inputs is (FloatSource)
+//                 what each of its inputs is (FloatSource)
 //   dynamic_linear  real -> real; a linear layer whose input is quantized with the range of its own
 //                 values (qat/int8/float_node.h)
 

@@ -1,6 +1,5 @@
 #include "qat/int8/program.h"
 
-#include <array>
 #include <cstring>
 
 #include "autograd/op.h"
@@ -338,21 +337,24 @@ Int8Program::Step Int8Program::bind_dynamic(const Int8Step& step) const {
   };
 }
 
-// The table of codes: what the operation yields for each code of its input, quantized.
-Int8Program::Step Int8Program::bind_table(const Int8Step& step) const {
-  const Int8Node& n = node(step.node);
-  const Int8Format& f = node(n.inputs[0]).format;
-  Tensor x = Tensor::empty({256}, f.is_signed ? DType::s8 : DType::u8);
+std::array<uint8_t, 256> table_of(const Int8Node& node, const Int8Format& input) {
+  Tensor x = Tensor::empty({256}, input.is_signed ? DType::s8 : DType::u8);
   for (int i = 0; i < 256; ++i) reinterpret_cast<uint8_t*>(x.raw())[i] = static_cast<uint8_t>(i);
-  x = x.with_qparams(
-      {{f.scale}, {f.zero_point}, -1, f.is_signed ? -128 : 0, f.is_signed ? 127 : 255});
+  const int32_t lowest = input.is_signed ? -128 : 0;
+  x = x.with_qparams({{input.scale}, {input.zero_point}, -1, lowest, lowest + 255});
   const autograd::NoGrad no_grad;
   const std::array inputs = {autograd::Variable(x)};
-  const Tensor y = autograd::find_op(n.attributes.get<std::string>("function"))
-                       .apply(inputs, n.attributes)
+  const Tensor y = autograd::find_op(node.attributes.get<std::string>("function"))
+                       .apply(inputs, node.attributes)
                        .value();
   std::array<uint8_t, 256> table;
-  quantize(n.format, y.data<float>(), 256, reinterpret_cast<std::byte*>(table.data()));
+  quantize(node.format, y.data<float>(), 256, reinterpret_cast<std::byte*>(table.data()));
+  return table;
+}
+
+Int8Program::Step Int8Program::bind_table(const Int8Step& step) const {
+  const Int8Node& n = node(step.node);
+  const std::array<uint8_t, 256> table = table_of(n, node(n.inputs[0]).format);
   return [table, count = shape(n.inputs[0]).numel(), from = place(n.inputs[0]),
           to = place(step.node)](const Int8Input&) {
     kernels::run<kernels::LookUpInt8>({count, from, table.data(), to});

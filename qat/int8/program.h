@@ -1,6 +1,7 @@
 // An Int8Plan bound to memory: kernel calls that are ready to run.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -28,6 +29,9 @@ struct Int8Input {
   const uint8_t* codes_of_pixels = nullptr;  // [quantize node][channel][256]; null: f32
   const float* reals_of_pixels = nullptr;    // [channel][256]; set with codes_of_pixels
 };
+
+// Of a `table` node: the code that it yields for each byte that a code of its input may be.
+std::array<uint8_t, 256> table_of(const Int8Node& node, const Int8Format& input);
 
 class Int8Program {
  public:

@@ -14,7 +14,9 @@
 namespace stair::apps {
 namespace {
 
-constexpr OnnxForm kForms[] = {OnnxForm::qdq, OnnxForm::qoperator};
+constexpr OnnxForm kForms[] = {OnnxForm::qdq, OnnxForm::qoperator, OnnxForm::exact};
+// Those whose scales and limits ONNX's own quantization holds.
+constexpr OnnxForm kUsualForms[] = {OnnxForm::qdq, OnnxForm::qoperator};
 
 void expect_valid(const onnx::ModelProto& model) {
   EXPECT_NO_THROW(onnx::checker::check_model(model));
@@ -76,7 +78,7 @@ TEST(OnnxExport, SaysHowPicturesAreMadeAndWhatTheClassesAre) {
 
 TEST(OnnxExport, WeightsAreIntegersOfZeroPointZeroPerChannel) {
   const qat::Int8Graph graph = small_network("resnet20", 1, 16);
-  for (OnnxForm form : kForms) {
+  for (OnnxForm form : kUsualForms) {
     OnnxOptions options;
     options.form = form;
     const onnx::ModelProto model = parse_onnx(to_onnx(graph, options));
@@ -98,9 +100,20 @@ TEST(OnnxExport, IntegerOperationsStandInTheQoperatorForm) {
   EXPECT_FALSE(counts.contains("Conv"));
 }
 
+TEST(OnnxExport, TheExactFormQuantizesByItself) {
+  for (const char* name : {"resnet20", "mobilenet_v3_small"}) {
+    OnnxOptions options;
+    options.form = OnnxForm::exact;
+    const auto counts = node_counts(parse_onnx(to_onnx(small_network(name, 0.5, 32), options)));
+    EXPECT_GT(counts.at("ConvInteger"), 10);
+    for (const char* op : {"Conv", "QLinearConv", "QuantizeLinear", "GlobalAveragePool", "Sigmoid"})
+      EXPECT_FALSE(counts.contains(op)) << op;
+  }
+}
+
 TEST(OnnxExport, CodesThatStopInsideTheirTypeAreClipped) {
   qat::Int8Graph graph = one_convolution();
-  for (OnnxForm form : kForms) {
+  for (OnnxForm form : kUsualForms) {
     OnnxOptions options;
     options.form = form;
     graph.nodes[2].format.hi = 255;
@@ -149,7 +162,7 @@ TEST(OnnxExport, FlattenKeepsOurOrderOfFeatures) {
   flatten.inputs = {2};
   flatten.format = graph.nodes[2].format;
   graph.nodes.push_back(flatten);
-  for (OnnxForm form : kForms) {
+  for (OnnxForm form : kUsualForms) {
     OnnxOptions options;
     options.form = form;
     const onnx::ModelProto model = parse_onnx(to_onnx(graph, options));

@@ -34,10 +34,10 @@ TEST(OnnxRuntime, ComputesTheCodesOfOurSession) {
     Trace trace(file);
     const std::string path = str(folder / name, ".safetensors");
     trace.write(path, file.network(drawn_pictures(32, 32, 77)));
-    for (const OnnxForm form : {OnnxForm::qdq, OnnxForm::qoperator}) {
+    for (const OnnxForm form : {OnnxForm::qdq, OnnxForm::qoperator, OnnxForm::exact}) {
       OnnxOptions options;
       options.form = form;
-      const std::string onnx = str(folder / name, form == OnnxForm::qdq ? ".qdq" : ".qop", ".onnx");
+      const std::string onnx = str(folder / name, static_cast<int>(form), ".onnx");
       write_file(onnx, to_onnx(graph, options));
       pairs += str(" '", onnx, "' '", path, '\'');
     }
