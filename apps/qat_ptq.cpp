@@ -40,6 +40,10 @@ void add_flags(Options& options, Settings& s) {
                {.help = "high biases move to the next layer, after --equalize"});
   options.flag("--bias-correction", c.bias_correction,
                {.help = "biases take back the shift of the mean", .usual = true});
+  options.flag("--adaround", c.adaround,
+               {.help = "learns which weights round up and which down", .usual = true});
+  options.integer("--adaround-iterations", c.adaround_iterations, {.min = 1, .max = 1000000},
+                  {.help = "steps of that for each layer"});
   options.integer("--bn-batches", c.bn_batches, {.min = 0, .max = 1000000},
                   {.help = "batches that estimate batch norm anew, 0: as trained"});
   add_layer_flags(options, c.layers);

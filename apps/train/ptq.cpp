@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/storage.h"
 #include "nn/state_dict.h"
+#include "qat/ptq/adaround.h"
 #include "qat/ptq/bias_correction.h"
 #include "qat/ptq/calibrate.h"
 #include "qat/ptq/equalize.h"
@@ -68,6 +69,20 @@ nn::Graph fold_and_equalize(const PtqConfig& c, nn::GraphModule& model, const qa
   return folded;
 }
 
+void round_adaptively(const PtqConfig& c, nn::GraphModule& quantized, nn::GraphModule& reference,
+                      const qat::Batches& batches, const Say& say) {
+  const auto start = std::chrono::steady_clock::now();
+  qat::AdaRoundOptions options;
+  options.iterations = c.adaround_iterations;
+  options.say = [&](const qat::AdaRoundLayer& l) {
+    say(str("adaround ", l.name, ": error ", l.nearest_error, " to ", l.error, " over ", l.rows,
+            " positions, ", l.turned, " of ", l.weights, " weights turned"));
+  };
+  const size_t layers = qat::adaround(quantized, reference, batches, options).size();
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  say(str("rounded the weights of ", layers, " layers in ", fixed(seconds.count(), 1), " s"));
+}
+
 uint64_t bytes_of(const nn::GraphModule& model) {
   uint64_t bytes = 0;
   for (const nn::NamedVariable& v : model.named_state()) bytes += v.variable.value().bytes();
@@ -112,6 +127,7 @@ PtqResult run_ptq(const PtqConfig& c, const Say& say) {
   result.calibration_peak_bytes = memory_stats().peak_bytes;
   say(str("calibrated on ", result.calibration_images, " pictures in ",
           fixed(result.calibration_seconds, 1), " s"));
+  if (c.adaround) round_adaptively(c, quantized, reference, calibration.batches(), say);
   if (c.bias_correction)
     say(str("corrected the biases of ",
             qat::correct_biases(quantized, reference, calibration.batches()), " layers"));

@@ -16,6 +16,8 @@ struct PtqConfig {
   std::string observer, w_observer;  // empty: the preset's
   int wbits = 8, abits = 8;
   bool equalize = false, absorb_biases = false, bias_correction = false;
+  bool adaround = false;
+  int64_t adaround_iterations = 10000;
   int64_t bn_batches = 0;
   LayerConfig layers;
   std::string output;        // int8 file
@@ -31,7 +33,7 @@ struct PtqResult {
   uint64_t calibration_peak_bytes = 0;  // the most that tensors took
 };
 
-// Folds batch norm, equalizes, calibrates, corrects, converts, writes and scores, as the
+// Folds batch norm, equalizes, calibrates, rounds, corrects, converts, writes and scores, as the
 // configuration says; `say` gets a line about each step. Throws what data, weights and conversion
 // throw.
 PtqResult run_ptq(const PtqConfig& config, const std::function<void(const std::string&)>& say);

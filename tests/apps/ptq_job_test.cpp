@@ -33,13 +33,15 @@ TEST(PtqJob, WritesAFileThatScoresAsItSaid) {
 TEST(PtqJob, EveryStepCanBeAskedFor) {
   const TemporaryFolder folder;
   std::vector<std::string> flags = small_job(folder / "model.int8");
-  for (const char* flag :
-       {"--preset", "qnnpack", "--observer", "mse", "--wbits", "4", "--equalize", "--absorb-biases",
-        "--bias-correction", "--bn-batches", "1", "--float-output"})
+  for (const char* flag : {"--preset", "qnnpack", "--observer", "mse", "--wbits", "4", "--equalize",
+                           "--absorb-biases", "--bias-correction", "--bn-batches", "1",
+                           "--adaround", "--adaround-iterations", "3", "--float-output"})
     flags.emplace_back(flag);
   flags.push_back(folder / "equalized.safetensors");
   const Ended ended = run_child("qat_ptq", flags);
-  expect_ended(ended, 0, {"equalized", "absorbed", "calibrated on 16", "corrected the biases"});
+  expect_ended(ended, 0,
+               {"equalized", "absorbed", "calibrated on 16", "adaround layer1.0.conv1: error",
+                "rounded the weights of 20 layers", "corrected the biases"});
   const Ended trained =
       run_child("qat_train", {"--weights", folder / "equalized.safetensors", "--preset", "qnnpack",
                               "--epochs", "1", "--train-batches", "2", "--synthetic-images", "40",
@@ -110,6 +112,37 @@ TEST(PtqJobSlow, PhotographsKeepTheirScoresPerChannelAndEqualized) {
   EXPECT_GE(int8_top1(flags, {"--preset", "x86"}), 85.4);
   EXPECT_LT(int8_top1(flags, {"--preset", "minmax"}), 20);
   EXPECT_GT(int8_top1(flags, {"--preset", "qnnpack", "--equalize", "--bias-correction"}), 85);
+}
+
+TEST(PtqJobSlow, LearnedRoundingGivesFourBitWeightsTheirScoreBack) {
+  const TemporaryFolder folder;
+  const std::string weights = shared_file("models/resnet20.safetensors");
+  const std::string pictures = real_pictures("cifar10");
+  if (weights.empty() || pictures.empty())
+    GTEST_SKIP() << "needs models/ in STAIR_SHARED, cifar10 in STAIR_IMAGES";
+  const std::vector<std::string> flags = {"--weights",
+                                          weights,
+                                          "--model",
+                                          "resnet20",
+                                          "--data-path",
+                                          pictures,
+                                          "--val-dir",
+                                          "test",
+                                          "--wbits",
+                                          "4",
+                                          "--val-resize-size",
+                                          "0",
+                                          "--output",
+                                          folder / "model",
+                                          "--val-crop-size",
+                                          "32",
+                                          "--json",
+                                          "--eval-batches",
+                                          "16",
+                                          "--calib-batches",
+                                          "16"};
+  const double nearest = int8_top1(flags, {});
+  EXPECT_GT(int8_top1(flags, {"--adaround", "--adaround-iterations", "300"}), nearest + 4);
 }
 
 }  // namespace
