@@ -1,4 +1,4 @@
-// Times training steps and inference on random pictures.
+// Times training steps, inference and calibration on random pictures.
 #include <iostream>
 
 #include "apps/bench/jobs.h"
@@ -24,9 +24,10 @@ struct Settings {
 void add_flags(Options& options, Settings& s) {
   options.group("Benchmark");
   options.choice("--model", s.job.model, model_names(), {.help = "network", .usual = true});
-  options.texts("--jobs", s.jobs,
-                {.help = "train_float, train_qat, infer_float, infer_int8; none with --peak alone",
-                 .usual = true});
+  options.texts(
+      "--jobs", s.jobs,
+      {.help = "train_float, train_qat, infer_float, infer_int8, calibrate; none with --peak alone",
+       .usual = true});
   options.integer("-b,--batch-size", s.job.batch, {.min = 1, .max = 65536},
                   {.help = "pictures a call", .usual = true});
   options.integer("--size", s.job.size, {.min = 0, .max = 4096},
@@ -82,7 +83,8 @@ Json json_of(const JobResult& result, const Peaks& peaks) {
 
 int run(const std::vector<std::string>& arguments) {
   Settings s;
-  Options options("qat_bench", "Times training steps and inference on random pictures.");
+  Options options("qat_bench",
+                  "Times training steps, inference and calibration on random pictures.");
   add_flags(options, s);
   if (!options.parse(arguments)) return 0;
   if (s.peak && !options.given("--jobs")) s.jobs.clear();

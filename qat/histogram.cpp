@@ -1,12 +1,14 @@
 #include "qat/histogram.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstring>
 #include <numeric>
 
 #include "autograd/dequantize.h"
 #include "core/parallel.h"
+#include "qat/rule.h"
 
 namespace stair::qat {
 namespace {
@@ -26,15 +28,48 @@ T linspace(T start, T end, int64_t count, int64_t i) {
                        : end - step * static_cast<T>(count - i - 1);
 }
 
-// Adds the finite values of a stretch to `counts`.
+struct Stretch {
+  const float* x;
+  int64_t n;
+  bool relu;
+};
+
+// The bin of each value; kBins of those that are not finite.
 template <class T>
-void count_stretch(const float* x, int64_t n, bool relu, T min, T max, uint32_t* counts) {
-  const T span = max - min;
-  for (int64_t i = 0; i < n; ++i) {
-    if (!std::isfinite(x[i])) continue;
-    const T v = relu ? std::max(x[i], 0.0F) : x[i];
-    const int64_t bin = static_cast<int64_t>((v - min) * static_cast<T>(kBins) / span);
-    ++counts[std::clamp<int64_t>(bin, 0, kBins - 1)];
+[[gnu::always_inline]] inline void bins_of(const Stretch& s, T min, T span, int32_t* bins) {
+  for (int64_t i = 0; i < s.n; ++i) {
+    const bool finite = std::abs(s.x[i]) <= FLT_MAX;
+    const T x = s.relu ? std::max(s.x[i], 0.0F) : s.x[i];
+    const T at = ((finite ? x : min) - min) * static_cast<T>(kBins) / span;
+    const auto bin = static_cast<int32_t>(std::clamp<T>(at, 0, kBins - 1));
+    bins[i] = finite ? bin : static_cast<int32_t>(kBins);
+  }
+}
+STAIR_VECTORIZED void bins_in_float(const Stretch& s, float min, float span, int32_t* bins) {
+  bins_of(s, min, span, bins);
+}
+void bins_in_double(const Stretch& s, double min, double span, int32_t* bins) {
+  bins_of(s, min, span, bins);
+}
+
+// Counts of the bins, and of what is not finite, several times: one count after another in the same
+// place, as of the zeros of a ReLU, would wait for its memory.
+constexpr int64_t kPlaces = 4, kStride = kBins + 1;
+
+// Adds the finite values of a stretch to `counts`.
+void count_stretch(const Stretch& s, float min, float max, uint32_t* counts) {
+  constexpr int64_t kBlock = 512;
+  int32_t bins[kBlock];
+  for (int64_t begin = 0; begin < s.n; begin += kBlock) {
+    const Stretch part{s.x + begin, std::min(kBlock, s.n - begin), s.relu};
+    if (max / 2 - min / 2 < kWidestInFloat)
+      bins_in_float(part, min, max - min, bins);
+    else
+      bins_in_double(part, min, static_cast<double>(max) - min, bins);
+    int64_t i = 0;
+    for (; i + kPlaces <= part.n; i += kPlaces)
+      for (int64_t place = 0; place < kPlaces; ++place) ++counts[place * kStride + bins[i + place]];
+    for (; i < part.n; ++i) ++counts[bins[i]];
   }
 }
 
@@ -46,11 +81,11 @@ std::vector<double> moved(const double* counts, T old_min, T old_max, T min, T m
     borders[static_cast<size_t>(i)] = linspace(min, max, kBins + 1, i);
   std::vector<double> result(kBins);
   const T part = (old_max - old_min) / static_cast<T>(kBins * kUpsample);
+  int64_t bin = 0;
   for (int64_t i = 0; i < kBins * kUpsample; ++i) {
     if (counts[i / kUpsample] == 0) continue;
     const T middle = linspace(old_min, old_max, kBins * kUpsample + 1, i) + T(0.5) * part;
-    const auto after = std::upper_bound(borders.begin(), borders.end(), middle);
-    const int64_t bin = std::clamp<int64_t>(after - borders.begin() - 1, 0, kBins - 1);
+    while (bin + 1 < kBins && borders[static_cast<size_t>(bin + 1)] <= middle) ++bin;
     result[static_cast<size_t>(bin)] += counts[i / kUpsample] / kUpsample;
   }
   return result;
@@ -60,24 +95,24 @@ std::vector<double> moved(const double* counts, T old_min, T old_max, T min, T m
 std::vector<double> count(const Tensor& x, const kernels::ChannelLayout& layout, int64_t channel,
                           bool relu, float min, float max) {
   const int64_t pieces = (layout.inner + kGrain - 1) / kGrain;
-  const int64_t tasks = std::min<int64_t>(layout.outer * pieces, 64);
+  const int64_t tasks = std::min<int64_t>(layout.outer * pieces, 16);
   std::vector<std::vector<uint32_t>> parts(static_cast<size_t>(tasks));
   parallel_tasks(tasks, [&](int64_t task) {
     std::vector<uint32_t>& part = parts[static_cast<size_t>(task)];
-    part.assign(kBins, 0);
+    part.assign(kPlaces * kStride, 0);
     for (int64_t p = task; p < layout.outer * pieces; p += tasks) {
       const int64_t outer = p / pieces, begin = p % pieces * kGrain;
       const float* from =
           x.data<float>() + (outer * layout.channels + channel) * layout.inner + begin;
       const int64_t n = std::min(kGrain, layout.inner - begin);
-      max / 2 - min / 2 < kWidestInFloat
-          ? count_stretch<float>(from, n, relu, min, max, part.data())
-          : count_stretch<double>(from, n, relu, min, max, part.data());
+      count_stretch({from, n, relu}, min, max, part.data());
     }
   });
   std::vector<double> counts(kBins);
   for (const std::vector<uint32_t>& part : parts)
-    for (size_t i = 0; i < counts.size(); ++i) counts[i] += part[i];
+    for (int64_t place = 0; place < kPlaces; ++place)
+      for (int64_t i = 0; i < kBins; ++i)
+        counts[static_cast<size_t>(i)] += part[static_cast<size_t>(place * kStride + i)];
   return counts;
 }
 

@@ -15,7 +15,7 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define STAIR_VECTORIZED
 #else
-#define STAIR_VECTORIZED __attribute__((target_clones("default", "avx2", "arch=skylake-avx512")))
+#define STAIR_VECTORIZED __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
 #endif
 
 namespace stair::qat {

@@ -10,6 +10,8 @@
 #include "nn/model.h"
 #include "nn/optimizer.h"
 #include "qat/convert.h"
+#include "qat/presets.h"
+#include "qat/ptq/calibrate.h"
 
 namespace stair::apps {
 namespace {
@@ -48,6 +50,14 @@ JobResult time_training(const JobSettings& s, nn::GraphModule& model, const Tens
   });
 }
 
+// Histograms of all activations of the network with its batch norms folded, as qat_ptq takes them.
+JobResult time_calibration(const JobSettings& s, const nn::GraphModule& model, const Tensor& x) {
+  const nn::Graph folded = qat::fold_batch_norm(model.graph());
+  nn::GraphModule prepared(qat::prepare_qat(folded, qat::find_preset("x86").config).graph);
+  return measured(s, work_of(folded, s.batch),
+                  [&] { qat::calibrate(prepared, [&x](const auto& show) { show(x); }); });
+}
+
 JobResult time_job(const JobSettings& s, const std::string& job) {
   TrainConfig config;
   config.model.model = s.model;
@@ -61,6 +71,7 @@ JobResult time_job(const JobSettings& s, const std::string& job) {
     const Network network = network_of(*graph);
     return measured(s, work_of(graph->graph(), s.batch), [&] { (void)network(x); });
   }
+  if (job == "calibrate") return time_calibration(s, *graph, x);
   const auto qat = build_qat(*graph, config).graph;
   if (job == "train_qat") return time_training(s, *qat, x);
   {
@@ -75,7 +86,7 @@ JobResult time_job(const JobSettings& s, const std::string& job) {
 
 const std::vector<std::string>& job_names() {
   static const std::vector<std::string> names = {"train_float", "train_qat", "infer_float",
-                                                 "infer_int8"};
+                                                 "infer_int8", "calibrate"};
   return names;
 }
 

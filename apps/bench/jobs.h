@@ -1,4 +1,4 @@
-// What qat_bench times: training steps and inference of one network.
+// What qat_bench times: training steps, inference and calibration of one network.
 #pragma once
 
 #include <optional>
@@ -22,7 +22,7 @@ struct JobResult {
   std::optional<LayerTable> layers;  // with `layers`
 };
 
-// train_float, train_qat, infer_float, infer_int8.
+// train_float, train_qat, infer_float, infer_int8, calibrate.
 const std::vector<std::string>& job_names();
 
 // Throws ConfigError for another name.

@@ -15,13 +15,14 @@ std::vector<std::string> tiny(std::vector<std::string> more = {}) {
   return words;
 }
 
-TEST(BenchJob, TimesTrainingAndInference) {
+TEST(BenchJob, TimesTrainingInferenceAndCalibration) {
   const TemporaryFolder folder;
   const Ended ended = run_child("qat_bench", tiny({"--json"}));
   ASSERT_EQ(ended.code, 0) << ended.err;
   const Json report = parse_json(ended.out);
   EXPECT_NE(report.at("context").find("cpu"), nullptr);
-  const std::vector<std::string> jobs = {"train_float", "train_qat", "infer_float", "infer_int8"};
+  const std::vector<std::string> jobs = {"train_float", "train_qat", "infer_float", "infer_int8",
+                                         "calibrate"};
   ASSERT_EQ(report.at("benchmarks").as_array().size(), jobs.size());
   for (size_t i = 0; i < jobs.size(); ++i) {
     const Json& b = report.at("benchmarks").at(i);
