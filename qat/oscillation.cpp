@@ -24,6 +24,10 @@ float factor_of(const QatConv& conv, std::span<const Variable> inputs, int64_t c
   return (inputs[3].defined() ? inputs[3].value().data<float>()[c] : 1.0F) / deviation;
 }
 
+bool oscillates(double frequency) {
+  return frequency > kOscillates;
+}
+
 double share(const std::vector<const Tensor*>& tensors, const std::function<bool(double)>& counts) {
   double hits = 0, all = 0;
   for (const Tensor* t : tensors)
@@ -96,7 +100,13 @@ void OscillationTracker::follow(Layer& layer, double threshold) {
 double OscillationTracker::oscillating() const {
   std::vector<const Tensor*> tensors;
   for (const Layer& layer : layers_) tensors.push_back(&layer.frequency);
-  return share(tensors, [](double f) { return f > kOscillates; });
+  return share(tensors, oscillates);
+}
+
+std::map<std::string, double> OscillationTracker::oscillating_layers() const {
+  std::map<std::string, double> shares;
+  for (const Layer& layer : layers_) shares[layer.name] = share({&layer.frequency}, oscillates);
+  return shares;
 }
 
 double OscillationTracker::frozen() const {

@@ -3,6 +3,7 @@
 // training", arXiv:2203.11086.
 #pragma once
 
+#include <map>
 #include <span>
 
 #include "core/safetensors.h"
@@ -25,6 +26,8 @@ class OscillationTracker {
   // Shares of the weights: frequency above 0.005, and frozen.
   double oscillating() const;
   double frozen() const;
+  // The first of them by layer.
+  std::map<std::string, double> oscillating_layers() const;
 
   // Everything, by the names of the layers; load_state throws FormatError when it does not fit.
   std::vector<NamedTensor> state() const;

@@ -36,7 +36,7 @@ struct Checkpoint {
                   // (describe_network)
   std::map<std::string, Tensor> state;
   std::vector<NamedTensor> optimizer;
-  std::vector<NamedTensor> low_bit;  // of LowBitHelp; empty in float epochs
+  std::vector<NamedTensor> low_bit;  // of LowBitHelp and HealthLog; empty in float epochs
 };
 
 // Atomic. Throws IoError.

@@ -140,7 +140,9 @@ void Trainer::resume() {
   if (checkpoint.progress.qat) enter_qat(qat_epoch() - (state_.batch == 0 ? 1 : 0));
   restore(checkpoint, *model_, config_.model.allow_nonfinite);
   optimizer_->load_state(checkpoint.optimizer);
-  if (checkpoint.progress.qat) low_bit_->load_state(checkpoint.low_bit);
+  if (!checkpoint.progress.qat) return;
+  low_bit_->load_state(checkpoint.low_bit);
+  health_.load_state(checkpoint.low_bit);
 }
 
 // What must not change while a run goes on: bits of the result depend on it.
@@ -236,6 +238,7 @@ void Trainer::enter_qat(int64_t epoch) {
   QatNetwork qat = build_qat(*float_model_, config);
   model_ = qat.graph;
   low_bit_ = std::make_unique<LowBitHelp>(config_.low_bit, *model_, std::move(teacher));
+  health_ = HealthLog();
   make_optimizer();
   state_.qat = true;
   steps_in_form_ = 0;
@@ -339,11 +342,14 @@ void Trainer::save(bool must_work) {
     network.wbits = wbits_;
     network.abits = abits_;
   }
+  std::vector<NamedTensor> of_qat;
+  if (low_bit_) of_qat = low_bit_->state();
+  for (NamedTensor& t : health_.state()) of_qat.push_back(std::move(t));
   try {
     folder_->restore();
     save_checkpoint(folder_->file(name), state_, settings(),
                     describe_network(network, classes_, sets_.class_names), *model_, *optimizer_,
-                    low_bit_ ? low_bit_->state() : std::vector<NamedTensor>{});
+                    of_qat);
     failed_saves_ = 0;
     (void)prune_checkpoints(folder_->path(), config_.checkpoint_hist, is_valid_checkpoint);
   } catch (const IoError& error) {

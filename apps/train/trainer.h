@@ -14,6 +14,7 @@
 #include "apps/train/checkpoint.h"
 #include "apps/train/config.h"
 #include "apps/train/data.h"
+#include "apps/train/health_log.h"
 #include "apps/train/low_bit.h"
 #include "apps/train/network.h"
 #include "nn/optimizer.h"
@@ -87,6 +88,7 @@ class Trainer {
   std::shared_ptr<nn::GraphModule> model_;
   std::shared_ptr<nn::GraphModule> float_model_;  // of QAT epochs; shares their parameters
   std::unique_ptr<LowBitHelp> low_bit_;           // of QAT epochs
+  HealthLog health_;                              // of QAT epochs
   int wbits_ = 0, abits_ = 0;                     // of the stage that runs
   std::unique_ptr<nn::Optimizer> optimizer_;
   nn::Schedule schedule_;

@@ -50,9 +50,9 @@ class BufferSnapshot {
 }  // namespace
 
 Trainer::StepResult Trainer::step(const data::Batch& batch) {
-  if (state_.qat && config_.low_bit.quant_delay > 0)
-    qat::enable_fake_quant(*model_, state_.step - *config_.float_epochs * train_->batches() >=
-                                        config_.low_bit.quant_delay);
+  const bool on_integers = state_.qat && state_.step - *config_.float_epochs * train_->batches() >=
+                                             config_.low_bit.quant_delay;
+  if (state_.qat && config_.low_bit.quant_delay > 0) qat::enable_fake_quant(*model_, on_integers);
   autograd::CrossEntropyOptions options;
   options.label_smoothing = config_.label_smoothing;
   const autograd::Recompute recompute(config_.recompute);
@@ -70,6 +70,7 @@ Trainer::StepResult Trainer::step(const data::Batch& batch) {
   if (!std::isfinite(norm)) return {value, 0, false};
   optimizer_->step(*config_.lr * nn::lr_factor(schedule_, state_.step));
   if (low_bit_) low_bit_->after_step(qat_progress());
+  if (on_integers && !health_.started()) health_.start(*model_, batch.images);
   return {value, count_hits(logits.value(), batch.labels), true};
 }
 

@@ -11,7 +11,13 @@ namespace stair::apps {
 Trainer::EpochScores Trainer::score(bool with_int8) {
   const int64_t total = val_->batches();
   Progress progress(std::cerr, look(config_.print_freq), "val", total);
-  std::vector<Network> networks = {network_of(*model_, false)};
+  const Network real = network_of(*model_, false);
+  bool measured = !state_.qat;
+  std::vector<Network> networks = {[&](const Tensor& images) {
+    if (!measured) health_.measure(*model_, images, low_bit_ ? low_bit_->tracker() : nullptr);
+    measured = true;
+    return real(images);
+  }};
   std::optional<qat::Int8Session> session;
   if (with_int8) {
     session.emplace(deploy(*model_, config_.model, config_.data, sets_.class_names));
@@ -63,6 +69,7 @@ Json Trainer::record(const EpochScores& scores) const {
     j.set("oscillating", low_bit_->tracker()->oscillating());
     j.set("frozen", low_bit_->tracker()->frozen());
   }
+  if (state_.qat) j.set("layers", health_.to_json());
   j.set("state_hash", state_hash(*model_, *optimizer_));
   j.set("images_per_second",
         json_number(epoch_seconds_ > 0 ? static_cast<double>(epoch_images_) / epoch_seconds_ : 0));
@@ -117,6 +124,7 @@ bool Trainer::finish_epoch() {
   metrics_->write(last_record_);
   if (const std::string note = metrics_->take_note(); !note.empty()) say(note);
   result(line(scores));
+  if (const std::string worst = health_.line(); state_.qat && !worst.empty()) say(worst);
   ++state_.epoch;
   state_.batch = 0;
   state_.loss_sum = 0;

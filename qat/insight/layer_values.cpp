@@ -140,19 +140,24 @@ Tensor with_limits(const nn::Node& node, const Tensor& value) {
 
 }  // namespace
 
-std::vector<LayerValue> layer_values(nn::GraphModule& model, const Tensor& x) {
+void for_layer_values(nn::GraphModule& model, const Tensor& x,
+                      const std::function<void(const LayerValue&)>& visit) {
   const std::map<int, std::string> ends = layer_ends(model.graph());
-  std::vector<LayerValue> values;
   const autograd::NoGrad no_grad;
   const bool training = model.is_training();
   model.eval();
   model.set_observer([&](const nn::Node& node, const autograd::Variable& value) {
     if (const auto end = ends.find(node.id); end != ends.end())
-      values.push_back({end->second, with_limits(node, value.value())});
+      visit({end->second, with_limits(node, value.value())});
   });
   (void)model(autograd::Variable(x));
   model.set_observer({});
   model.train(training);
+}
+
+std::vector<LayerValue> layer_values(nn::GraphModule& model, const Tensor& x) {
+  std::vector<LayerValue> values;
+  for_layer_values(model, x, [&](const LayerValue& value) { values.push_back(value); });
   return values;
 }
 

@@ -6,6 +6,7 @@
 // module path, others by their node.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct LayerValue {
 // For pictures x [N,H,W,C] f32, in order of execution; the network's input is the first. The model
 // runs in evaluation mode, without a tape. It must not be observed.
 std::vector<LayerValue> layer_values(nn::GraphModule& model, const Tensor& x);
+// The same one by one, so that not all are kept.
+void for_layer_values(nn::GraphModule& model, const Tensor& x,
+                      const std::function<void(const LayerValue&)>& visit);
 std::vector<LayerValue> layer_values(Int8Session& session, const Tensor& x);
 
 // The weights as they ship, batch norm folded in: codes with QParams where the form has them.

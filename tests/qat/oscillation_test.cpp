@@ -83,6 +83,10 @@ TEST(Oscillation, WithoutThresholdItOnlyCounts) {
   }
   EXPECT_GT(tracker.oscillating(), 0);
   EXPECT_EQ(tracker.frozen(), 0);
+  const auto layers = tracker.oscillating_layers();
+  EXPECT_GT(layers.at("layer1.0.conv1"), 0);
+  EXPECT_EQ(layers.at("layer1.0.conv2"), 0);
+  EXPECT_FALSE(layers.contains("conv1"));
 }
 
 TEST(Oscillation, EightBitsAreNotFollowed) {
