@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/graph/graph.h"
 #include "qat/int8/graph.h"
 
 namespace stair::apps {
@@ -32,5 +33,10 @@ struct OnnxOptions {
 // Clip of codes behind it. Weights keep zero point 0. Throws FormatError naming a node that ONNX
 // cannot express, ConfigError for options that contradict each other.
 std::string to_onnx(const qat::Int8Graph& graph, const OnnxOptions& options = {});
+
+// A float network as captured, batch norm included, as it evaluates; tensors have the names of
+// their nodes. Throws FormatError naming an operation that has no ONNX form.
+std::string to_onnx(const nn::Graph& graph, const Attributes& metadata,
+                    const std::vector<std::string>& class_names, int64_t opset = 13);
 
 }  // namespace stair::apps

@@ -1,7 +1,6 @@
 #include "apps/onnx/export.h"
-#include "apps/onnx/int8_parts.h"
 #include "apps/onnx/onnx_model.h"
-#include "core/json.h"
+#include "apps/onnx/parts.h"
 #include "core/text.h"
 #include "qat/int8/program.h"
 
@@ -25,7 +24,7 @@ class Int8Export {
     for (index_ = 0; index_ < graph_.nodes.size(); ++index_) visit(graph_.nodes[index_]);
     const int last = static_cast<int>(values_.size()) - 1;
     model_.set_output(real(last), "logits", output_shape(graph_));
-    facts();
+    add_facts(model_, graph_.metadata, graph_.class_names);
     return model_.bytes();
   }
 
@@ -166,7 +165,7 @@ class Int8Export {
     } else if (node.op == "table") {
       apply_function(node);
     } else if (node.op == "max_pool") {
-      move(node, "MaxPool", {moved_input(node)}, window_attributes(node));
+      move(node, "MaxPool", {moved_input(node)}, window_attributes(node.attributes));
     } else if (node.op == "avg_pool") {
       average(node);
     } else if (node.op == "pad_channels") {
@@ -240,20 +239,12 @@ class Int8Export {
   void apply_function(const Int8Node& node) {
     if (exact()) return look_up(node);
     const std::string& function = node.attributes.get<std::string>("function");
-    const std::string x = real(node.inputs[0]);
-    const Attributes sixth = {{"alpha", 1.0 / 6}, {"beta", 0.5}};
-    if (function == "sigmoid") return add_real(node, "Sigmoid", {x});
-    if (function == "tanh") return add_real(node, "Tanh", {x});
-    if (function == "hardsigmoid") return add_real(node, "HardSigmoid", {x}, sixth);
-    if (function == "leaky_relu")
-      return add_real(node, "LeakyRelu", {x}, {{"alpha", node.attributes.get<double>("slope")}});
-    if (function == "silu")
-      return add_real(node, "Mul", {x, model_.add("Sigmoid", node.name + "_factor", {x})});
-    if (function == "hardswish")
-      return add_real(node, "Mul",
-                      {x, model_.add("HardSigmoid", node.name + "_factor", {x}, sixth)});
-    throw FormatError(str("ONNX: node '", node.name, "': ", function,
-                          " has no operator in the operator sets that are written"));
+    const std::string result =
+        add_function(model_, function, node.attributes, real(node.inputs[0]), node.name);
+    if (result.empty())
+      throw FormatError(str("ONNX: node '", node.name, "': ", function,
+                            " has no operator in the operator sets that are written"));
+    finish_real(node, result);
   }
 
   void average(const Int8Node& node) {
@@ -261,7 +252,7 @@ class Int8Export {
     if (exact()) return average_codes(node);
     if (values_[index_].one_pixel)
       return add_real(node, "GlobalAveragePool", {real(node.inputs[0])});
-    Attributes attributes = window_attributes(node);
+    Attributes attributes = window_attributes(node.attributes);
     if (node.attributes.has("count_include_pad"))
       attributes.set("count_include_pad", int64_t{node.attributes.get<bool>("count_include_pad")});
     add_real(node, "AveragePool", {real(node.inputs[0])}, attributes);
@@ -328,7 +319,7 @@ class Int8Export {
     if (linear)
       add_real(node, "Gemm", inputs, {{"transB", int64_t{1}}});
     else
-      add_real(node, "Conv", inputs, conv_attributes(node));
+      add_real(node, "Conv", inputs, conv_attributes(node.attributes, node.weight_shape()));
   }
 
   struct Weights {
@@ -381,7 +372,8 @@ class Int8Export {
                           "use the form qdq, which keeps a real bias there");
       inputs.push_back(model_.constant(node.name + "_bias", steps));
     }
-    clip(node, model_.add("QLinearConv", codes_name(node), inputs, conv_attributes(node)));
+    clip(node, model_.add("QLinearConv", codes_name(node), inputs,
+                          conv_attributes(node.attributes, node.weight_shape())));
   }
 
   // The accumulators of a linear layer.
@@ -418,7 +410,7 @@ class Int8Export {
     const std::string codes =
         model_.constant(name + "_weight", channels_first(node.weight_codes()));
     return model_.add("ConvInteger", name + "_accumulator", {x, codes, zero_point},
-                      conv_attributes(node));
+                      conv_attributes(node.attributes, node.weight_shape()));
   }
 
   // fma(float(accumulator), scale, bias): the product is exact in double precision.
@@ -442,15 +434,6 @@ class Int8Export {
         "Add", node.name + "_sum",
         {scaled, constant("_bias", std::vector<double>(bias, bias + node.bias.numel()))});
     finish_real(node, cast(biased, onnx::TensorProto::FLOAT, node.name));
-  }
-
-  void facts() {
-    for (const auto& [key, fact] : graph_.metadata) model_.add_fact(key, stair::to_string(fact));
-    model_.add_fact("input_layout", "NCHW, RGB, (pixel / 255 - mean) / std");
-    if (graph_.class_names.empty()) return;
-    Json names = Json::array();
-    for (const std::string& name : graph_.class_names) names.push_back(printable(name, SIZE_MAX));
-    model_.add_fact("class_names", names.dump());
   }
 
   const qat::Int8Graph& graph_;

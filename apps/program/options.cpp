@@ -193,13 +193,23 @@ void Options::example(std::string command, std::string what) {
   examples_.emplace_back(std::move(command), std::move(what));
 }
 
-const Setting& Options::find(const std::string& name) const {
+const Setting* Options::look_up(const std::string& name) const {
   for (const Setting& setting : settings_) {
-    if (setting.key == name) return setting;
+    if (setting.key == name) return &setting;
     for (const std::string& other : setting.names)
-      if (other == name) return setting;
+      if (other == name) return &setting;
   }
-  throw Error(str(program_, " has no setting '", name, "'"));
+  return nullptr;
+}
+
+bool Options::has(const std::string& name) const {
+  return look_up(name) != nullptr;
+}
+
+const Setting& Options::find(const std::string& name) const {
+  const Setting* setting = look_up(name);
+  if (setting == nullptr) throw Error(str(program_, " has no setting '", name, "'"));
+  return *setting;
 }
 
 bool Options::given(const std::string& name) const {

@@ -81,6 +81,8 @@ class Options {
 
   // Whether a flag, the environment or the configuration file set it.
   bool given(const std::string& name) const;
+  // Whether the program has such a setting.
+  bool has(const std::string& name) const;
   // One line for each oddity that was tolerated.
   const std::vector<std::string>& notes() const { return notes_; }
   bool json() const { return json_; }
@@ -108,6 +110,7 @@ class Options {
   void assign_environment();
   void assign_flag(const Tokens& tokens);
   void check_complete() const;
+  const Setting* look_up(const std::string& name) const;  // null: there is none
   const Setting& find(const std::string& name) const;
   std::vector<std::string> flag_names() const;
 

@@ -167,11 +167,8 @@ NetworkDescription network_from(const Json& j) {
   return d;
 }
 
-qat::Int8Graph deploy(const nn::GraphModule& graph, const ModelConfig& model,
-                      const DataConfig& data, const std::vector<std::string>& class_names) {
-  qat::Int8Graph result = qat::convert(graph.graph());
-  result.class_names = class_names;
-  Attributes& m = result.metadata;
+Attributes deployment_facts(const ModelConfig& model, const DataConfig& data) {
+  Attributes m;
   m.set("model", model.model);
   m.set("resize_size", int64_t{data.val_resize_size});
   m.set("crop_size", int64_t{data.val_crop_size});
@@ -179,6 +176,14 @@ qat::Int8Graph deploy(const nn::GraphModule& graph, const ModelConfig& model,
     m.set(str("mean_", i), data.mean[i]);
     m.set(str("std_", i), data.std[i]);
   }
+  return m;
+}
+
+qat::Int8Graph deploy(const nn::GraphModule& graph, const ModelConfig& model,
+                      const DataConfig& data, const std::vector<std::string>& class_names) {
+  qat::Int8Graph result = qat::convert(graph.graph());
+  result.class_names = class_names;
+  result.metadata = deployment_facts(model, data);
   return result;
 }
 

@@ -56,6 +56,9 @@ struct NetworkDescription {
 // Throws FormatError when something is missing.
 NetworkDescription network_from(const Json& description);
 
+// What a file that is used alone says of the network: model and how pictures are prepared.
+Attributes deployment_facts(const ModelConfig& model, const DataConfig& data);
+
 // The deployed graph of a QAT network, with what it needs to be used alone: class names and how
 // pictures are prepared.
 qat::Int8Graph deploy(const nn::GraphModule& graph, const ModelConfig& model,

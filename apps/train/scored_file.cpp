@@ -10,10 +10,11 @@ namespace {
 
 // Preprocessing of the file, where no flag asks for another.
 void take_preprocessing(const DataConfig& from, const Options& options, DataConfig& to) {
-  if (!options.given("--val-resize-size")) to.val_resize_size = from.val_resize_size;
-  if (!options.given("--val-crop-size")) to.val_crop_size = from.val_crop_size;
-  if (!options.given("--mean")) to.mean = from.mean;
-  if (!options.given("--std")) to.std = from.std;
+  const auto asked = [&](const char* flag) { return options.has(flag) && options.given(flag); };
+  if (!asked("--val-resize-size")) to.val_resize_size = from.val_resize_size;
+  if (!asked("--val-crop-size")) to.val_crop_size = from.val_crop_size;
+  if (!asked("--mean")) to.mean = from.mean;
+  if (!asked("--std")) to.std = from.std;
 }
 
 void open_int8(const std::string& path, const Options& options, ScoredFile& file) {
@@ -44,6 +45,7 @@ void open_checkpoint(const std::string& path, const ModelConfig& model, const Op
   if (checkpoint.progress.qat) file.graph = build_qat(*file.graph, d.config).graph;
   restore(checkpoint, *file.graph, model.allow_nonfinite);
   file.form = checkpoint.progress.qat ? "qat" : "float";
+  file.model = d.config.model;
   file.class_names = d.class_names;
   file.network = network_of(*file.graph);
 }
@@ -83,6 +85,7 @@ ScoredFile open_scored_file(const std::string& given, const ModelConfig& model,
     file.graph =
         build_float(with_weights, model.num_classes.value_or(data_classes), data.val_crop_size, 0);
     file.form = "float";
+    file.model = with_weights;
     file.network = network_of(*file.graph);
   }
   return file;

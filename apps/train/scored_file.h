@@ -10,7 +10,8 @@ namespace stair::apps {
 struct ScoredFile {
   std::string form;  // "float", "qat" or "int8"
   Network network;
-  DataConfig data;  // of the evaluation: from the file, where the flags do not say otherwise
+  ModelConfig model;  // of float and qat
+  DataConfig data;    // of the evaluation: from the file, where the flags do not say otherwise
   std::vector<std::string> class_names;  // empty when the file does not know them
   uint64_t bytes = 0;                    // of the file
 

@@ -8,6 +8,8 @@
 #include <set>
 
 #include "apps/onnx/onnx_model.h"
+#include "nn/graph/capture.h"
+#include "nn/model.h"
 #include "tests/apps/onnx/read_qdq.h"
 #include "tests/apps/onnx/small_network.h"
 
@@ -54,6 +56,20 @@ TEST(OnnxExport, EveryFormIsValid) {
           expect_valid(model);
         }
     }
+}
+
+TEST(OnnxExport, FloatNetworksAreValid) {
+  for (const char* name : {"resnet20", "resnet18", "mobilenet_v2", "mobilenet_v3_small"}) {
+    SCOPED_TRACE(name);
+    nn::ModelOptions options;
+    options.width = 0.5;
+    const auto model = nn::find_model(name).build(options);
+    const nn::Graph graph = nn::capture(*model, autograd::Variable(drawn_pictures(1, 32, 1)));
+    const onnx::ModelProto onnx = parse_onnx(to_onnx(graph, {{"model", std::string(name)}}, {}));
+    expect_valid(onnx);
+    EXPECT_EQ(fact(onnx, "model"), name);
+    EXPECT_EQ(onnx.graph().input(0).type().tensor_type().shape().dim(3).dim_value(), 32);
+  }
 }
 
 TEST(OnnxExport, SaysHowPicturesAreMadeAndWhatTheClassesAre) {

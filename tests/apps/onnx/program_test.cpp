@@ -17,6 +17,18 @@ Ended qat_export(const std::string& in, const std::string& out,
   return run_child("qat_export", arguments);
 }
 
+TEST(ExportJob, AFloatCheckpointGivesAFloatModel) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(train(folder / "run", {{"--epochs", "1"}, {"--float-epochs", "1"}}).code, 0);
+  const Ended ended = qat_export(folder / "run", folder / "a.onnx", {"--json"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(parse_json(ended.out).at("form").as_string(), "float");
+  auto counts = node_counts(parse_onnx(file_text(folder / "a.onnx")));
+  EXPECT_GT(counts["Conv"], 0);
+  EXPECT_EQ(counts["Conv"], counts["BatchNormalization"]);
+  EXPECT_FALSE(counts.contains("QuantizeLinear"));
+}
+
 TEST(ExportJob, AnInt8FileAndItsCheckpointGiveTheSameModel) {
   const TemporaryFolder folder;
   ASSERT_EQ(train(folder / "run").code, 0);
@@ -45,8 +57,9 @@ TEST(ExportFault, BadInputLeavesNoFile) {
   write_file(folder / "text", std::string_view("no network"));
   write_file(folder / "there", std::string_view("mine"));
   const std::string out = folder / "out.onnx", checkpoint = newest_checkpoint(folder / "run");
-  expect_ended(qat_export(checkpoint, out), 4, {"checkpoint of float training", "hint: "});
-  expect_ended(qat_export(folder / "text", out), 4, {"neither an int8 file nor a checkpoint"});
+  expect_ended(qat_export(checkpoint, out, {"--form", "qdq"}), 2, {"float network", "hint: "});
+  expect_ended(qat_export(folder / "text", out), 2, {"neither an int8 file nor a checkpoint"});
+  expect_ended(qat_export(folder / "text", out, {"--model", "resnet20"}), 4, {"text"});
   expect_ended(qat_export(folder / "none", out), 4, {"none", "No such file"});
   expect_ended(qat_export(folder / "text", folder / "there"), 5, {"exists", "--overwrite"});
   expect_ended(qat_export(folder / "text", out, {"--opset", "12"}), 2, {"13"});

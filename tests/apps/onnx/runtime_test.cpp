@@ -6,6 +6,8 @@
 #include "apps/onnx/export.h"
 #include "apps/train/trace.h"
 #include "core/file.h"
+#include "nn/graph/capture.h"
+#include "nn/model.h"
 #include "tests/apps/onnx/small_network.h"
 #include "tests/support/temporary_folder.h"
 
@@ -43,6 +45,30 @@ TEST(OnnxRuntime, ComputesTheCodesOfOurSession) {
     }
   }
   EXPECT_TRUE(runs(str(python(), " '" STAIR_SOURCE_DIR "/bench/compare_onnx'", pairs)));
+}
+
+TEST(OnnxRuntime, ComputesTheLogitsOfOurFloatNetworks) {
+  if (!runs(python() + " -c 'import onnxruntime' 2> /dev/null"))
+    GTEST_SKIP() << "no Python with onnxruntime: set STAIR_PEER_PYTHON";
+  const support::TemporaryFolder folder;
+  for (const char* name : {"resnet20", "resnet18", "mobilenet_v2", "mobilenet_v3_small"}) {
+    const auto model = nn::find_model(name).build({.num_classes = 10, .width = 0.5});
+    model->eval();
+    const autograd::NoGrad no_grad;
+    const Tensor x = drawn_pictures(2, 32, 5), y = (*model)(autograd::Variable(x)).value();
+    const nn::Graph graph = nn::capture(*model, autograd::Variable(x));
+    write_file(folder / "net.onnx", to_onnx(graph, {}, {}));
+    write_file(folder / "x", std::span(x.raw(), x.bytes()));
+    write_file(folder / "y", std::span(y.raw(), y.bytes()));
+    EXPECT_TRUE(runs(str("cd '", folder / "", "' && ", python(), R"py( -c "
+import numpy as np, onnxruntime as ort
+x = np.fromfile('x', np.float32).reshape(2, 32, 32, 3).transpose(0, 3, 1, 2)
+y = np.fromfile('y', np.float32).reshape(2, 10)
+session = ort.InferenceSession('net.onnx', providers=['CPUExecutionProvider'])
+logits = session.run(None, {'input': x})[0]
+np.testing.assert_allclose(logits, y, rtol=1e-4, atol=1e-4 * np.abs(y).max())")py")))
+        << name;
+  }
 }
 
 }  // namespace

@@ -1,7 +1,11 @@
-#include "apps/onnx/int8_parts.h"
+#include "apps/onnx/parts.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
+
+#include "core/json.h"
+#include "core/text.h"
 
 namespace stair::apps {
 
@@ -13,11 +17,13 @@ Tensor channels_first(const Tensor& weight) {
   const int64_t o = weight.size(0), window = weight.size(1) * weight.size(2);
   const int64_t channels = weight.size(3);
   Tensor result = Tensor::empty({o, channels, weight.size(1), weight.size(2)}, weight.dtype());
-  const int8_t* from = weight.data<int8_t>();
+  const size_t size = weight.bytes() / static_cast<size_t>(weight.numel());
+  const std::byte* from = weight.raw();
   for (int64_t i = 0; i < o; ++i)
     for (int64_t p = 0; p < window; ++p)
-      for (int64_t c = 0; c < channels; ++c)
-        result.data<int8_t>()[(i * channels + c) * window + p] = *from++;
+      for (int64_t c = 0; c < channels; ++c, from += size)
+        std::memcpy(result.raw() + static_cast<size_t>((i * channels + c) * window + p) * size,
+                    from, size);
   return result;
 }
 
@@ -29,19 +35,49 @@ Tensor transposed(const Tensor& weight) {
   return result;
 }
 
-Attributes window_attributes(const Int8Node& pool) {
-  return {{"kernel_shape", pool.attributes.get<List>("kernel")},
-          {"strides", pool.attributes.get<List>("stride")},
-          {"pads", pool.attributes.get<List>("padding")}};
+Attributes window_attributes(const Attributes& pool) {
+  return {{"kernel_shape", pool.get<List>("kernel")},
+          {"strides", pool.get<List>("stride")},
+          {"pads", pool.get<List>("padding")}};
 }
 
-Attributes conv_attributes(const Int8Node& conv) {
-  const Attributes& a = conv.attributes;
-  return {{"kernel_shape", List{conv.weight_shape()[1], conv.weight_shape()[2]}},
-          {"strides", a.get<List>("stride")},
-          {"pads", a.get<List>("padding")},
-          {"dilations", a.get<List>("dilation")},
-          {"group", a.get<int64_t>("groups")}};
+Attributes conv_attributes(const Attributes& conv, const Shape& weight) {
+  return {{"kernel_shape", List{weight[1], weight[2]}},
+          {"strides", conv.get<List>("stride")},
+          {"pads", conv.get<List>("padding")},
+          {"dilations", conv.get<List>("dilation")},
+          {"group", conv.get<int64_t>("groups")}};
+}
+
+std::string add_function(OnnxModel& model, const std::string& function,
+                         const Attributes& attributes, const std::string& x,
+                         const std::string& result) {
+  const Attributes sixth = {{"alpha", 1.0 / 6}, {"beta", 0.5}};
+  if (function == "relu") return model.add("Relu", result, {x});
+  if (function == "sigmoid") return model.add("Sigmoid", result, {x});
+  if (function == "tanh") return model.add("Tanh", result, {x});
+  if (function == "hardsigmoid") return model.add("HardSigmoid", result, {x}, sixth);
+  if (function == "leaky_relu")
+    return model.add("LeakyRelu", result, {x}, {{"alpha", attributes.get<double>("slope")}});
+  if (function == "relu6")
+    return model.add("Clip", result,
+                     {x, model.scalar<float>(result + "_lowest", 0),
+                      model.scalar<float>(result + "_highest", 6)});
+  if (function == "silu")
+    return model.add("Mul", result, {x, model.add("Sigmoid", result + "_factor", {x})});
+  if (function == "hardswish")
+    return model.add("Mul", result, {x, model.add("HardSigmoid", result + "_factor", {x}, sixth)});
+  return "";
+}
+
+void add_facts(OnnxModel& model, const Attributes& metadata,
+               const std::vector<std::string>& class_names) {
+  for (const auto& [key, fact] : metadata) model.add_fact(key, stair::to_string(fact));
+  model.add_fact("input_layout", "NCHW, RGB, (pixel / 255 - mean) / std");
+  if (class_names.empty()) return;
+  Json names = Json::array();
+  for (const std::string& name : class_names) names.push_back(printable(name, SIZE_MAX));
+  model.add_fact("class_names", names.dump());
 }
 
 List input_shape(const Int8Graph& graph) {
