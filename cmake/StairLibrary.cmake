@@ -8,7 +8,7 @@ target_include_directories(stair_options INTERFACE ${CMAKE_SOURCE_DIR} ${STAIR_G
 target_compile_options(stair_options INTERFACE -Wall -Wextra -Werror -ffp-contract=off)
 if(STAIR_SANITIZE)
   target_compile_options(stair_options INTERFACE -fsanitize=${STAIR_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
-    -Wno-maybe-uninitialized)  # GCC warns of what its own instrumentation does
+    -Wno-maybe-uninitialized -Wno-uninitialized)  # GCC warns of its own instrumentation and intrinsics
   target_link_options(stair_options INTERFACE -fsanitize=${STAIR_SANITIZE})
 endif()
 
