@@ -17,7 +17,7 @@ struct Settings {
   std::string input, output, form = "qdq", bias = "int32";
   ModelConfig model;
   int64_t opset = 13;
-  bool overwrite = false;
+  bool overwrite = false, int4 = false;
 };
 
 void add_flags(Options& options, Settings& s) {
@@ -35,6 +35,7 @@ void add_flags(Options& options, Settings& s) {
                  {.help = "of convolutions and linear layers", .usual = true});
   options.integer("--opset", s.opset, {.min = 13, .max = 21},
                   {.help = "operator set; scales per channel need 13"});
+  options.flag("--int4", s.int4, {.help = "weights of 4 bits as INT4 (operator set 21)"});
   options.flag("--overwrite", s.overwrite, {.help = "replace OUT.onnx when it exists"});
   options.example("qat_export runs/resnet18/best.int8 resnet18.onnx",
                   "writes QDQ form for ONNX Runtime, OpenVINO or TensorRT");
@@ -57,7 +58,7 @@ Written written_model(const Settings& s, const Options& options) {
   data.val_crop_size = static_cast<int>(definition.input_size);
   const ScoredFile file = open_scored_file(s.input, s.model, data, definition.num_classes, options);
   if (file.form == "float") {
-    for (const char* flag : {"--form", "--bias"})
+    for (const char* flag : {"--form", "--bias", "--int4"})
       if (options.given(flag))
         throw ConfigError(str(path_in_quotes(s.input), " is a float network, which ", flag,
                               " says nothing about"),
@@ -73,6 +74,7 @@ Written written_model(const Settings& s, const Options& options) {
                                      : OnnxForm::exact;
   how.bias = s.bias == "int32" ? OnnxBias::int32 : OnnxBias::real;
   how.opset = s.opset;
+  how.int4 = s.int4;
   Written written{s.form, {}, {}};
   how.notes = &written.notes;
   written.bytes =

@@ -24,6 +24,8 @@ struct OnnxOptions {
   // int32: rounded to steps of x_scale * weight_scale, which integer convolutions of runtimes ask
   // for. A layer whose bias has too many steps for that keeps a real one in the form qdq.
   OnnxBias bias = OnnxBias::int32;
+  // Weights of 4 bits as INT4 instead of INT8: half the file. Of the form qdq from operator set 21.
+  bool int4 = false;
   int64_t opset = 13;
   std::vector<std::string>* notes = nullptr;  // receives a line for each layer with another bias
 };

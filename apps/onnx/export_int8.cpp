@@ -17,6 +17,9 @@ class Int8Export {
       : graph_(graph), options_(options), model_(options.opset), values_(graph.nodes.size()) {
     if (options.form == OnnxForm::qoperator && options.bias == OnnxBias::real)
       throw ConfigError("ONNX: QLinearConv has no real bias", "use the form qdq, or int32 biases");
+    if (options.int4 && (options.opset < kInt4Opset || options.form != OnnxForm::qdq))
+      throw ConfigError(str("ONNX: INT4 weights need the form qdq and operator set ", kInt4Opset),
+                        str("add --form qdq --opset ", kInt4Opset, ", or leave out --int4"));
   }
 
   std::string run() {
@@ -332,10 +335,13 @@ class Int8Export {
   Weights weight_constants(const Int8Node& node, const Tensor& codes) {
     const int64_t scales = node.weight_scale.numel();
     const Shape shape = scales == 1 ? Shape{} : Shape{scales};
-    return {model_.constant(node.name + "_weight", codes),
+    const auto constant = [&](const char* what, const Tensor& t) {
+      return options_.int4 && node.weight_bits() == 4 ? model_.int4_constant(node.name + what, t)
+                                                      : model_.constant(node.name + what, t);
+    };
+    return {constant("_weight", codes),
             model_.constant(node.name + "_weight_scale", node.weight_scale.reshape(shape)),
-            model_.constant(node.name + "_weight_zero_point", Tensor::zeros(shape, DType::s8)),
-            scales > 1};
+            constant("_weight_zero_point", Tensor::zeros(shape, DType::s8)), scales > 1};
   }
 
   // The bias as a real value: a constant, or integers behind a DequantizeLinear.

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "core/packed_codes.h"
 #include "core/text.h"
 
 namespace stair::apps {
@@ -92,6 +93,18 @@ std::string OnnxModel::constant(const std::string& name, const Tensor& value) {
   tensor.set_data_type(type_of(value.dtype()));
   for (int64_t dim : value.shape().dims()) tensor.add_dims(dim);
   tensor.set_raw_data(value.raw(), value.bytes());
+  return tensor.name();
+}
+
+std::string OnnxModel::int4_constant(const std::string& name, const Tensor& codes) {
+  constexpr int kInt4 = 22;  // onnx::TensorProto::INT4 of later headers
+  onnx::TensorProto& tensor = *model_.mutable_graph()->add_initializer();
+  tensor.set_name(free_name(name));
+  tensor.set_data_type(kInt4);
+  for (int64_t dim : codes.shape().dims()) tensor.add_dims(dim);
+  std::string& bytes = *tensor.mutable_raw_data();
+  bytes.resize(static_cast<size_t>(packed_bytes(codes.numel(), 4)));
+  pack_codes(codes.data<int8_t>(), codes.numel(), 4, reinterpret_cast<uint8_t*>(bytes.data()));
   return tensor.name();
 }
 

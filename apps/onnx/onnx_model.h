@@ -15,6 +15,7 @@ namespace stair::apps {
 // The operator set that per-channel scales need: `axis` of DequantizeLinear starts there.
 inline constexpr int64_t kLeastOpset = 13;
 inline constexpr int64_t kMostOpset = 21;
+inline constexpr int64_t kInt4Opset = 21;  // the first with INT4
 
 class OnnxModel {
  public:
@@ -27,6 +28,8 @@ class OnnxModel {
   // Each adds a constant and returns its name. A tensor has the shape it is given and any type but
   // b1.
   std::string constant(const std::string& name, const Tensor& value);
+  // s8 codes of [-8, 7] as INT4, two a byte, the first in the low half.
+  std::string int4_constant(const std::string& name, const Tensor& codes);
   template <class T>
   std::string scalar(const std::string& name, T value) {
     return constant(name, Tensor::from<T>({value}, {}));

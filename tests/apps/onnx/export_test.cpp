@@ -171,6 +171,29 @@ TEST(OnnxExport, ABiasBeyond32BitsStaysReal) {
   EXPECT_EQ(notes[0], "'conv1' keeps a real bias: it has too many steps for 32 bits");
 }
 
+TEST(OnnxExport, Int4TakesHalfAsMuchForWeightsOfFourBits) {
+  const qat::Int8Graph graph = small_network("resnet20", 1, 16, 4);
+  OnnxOptions options;
+  options.opset = 21;
+  const std::string wide = to_onnx(graph, options);
+  options.int4 = true;
+  const std::string narrow = to_onnx(graph, options);
+  EXPECT_LT(narrow.size(), wide.size() - 120'000);  // of 270,000 weights
+  int int4 = 0, int8 = 0;
+  const onnx::ModelProto model = parse_onnx(narrow);
+  for (const onnx::TensorProto& t : model.graph().initializer())
+    if (t.name() == "layer1.0.conv1_weight") {
+      EXPECT_EQ(t.data_type(), 22);
+      EXPECT_EQ(t.raw_data().size(), 16U * 16 * 9 / 2);
+      ++int4;
+    } else if (t.name() == "conv1_weight") {
+      EXPECT_EQ(t.data_type(), onnx::TensorProto::INT8);  // the first layer keeps 8 bits
+      ++int8;
+    }
+  EXPECT_EQ(int4, 1);
+  EXPECT_EQ(int8, 1);
+}
+
 TEST(OnnxExport, FlattenKeepsOurOrderOfFeatures) {
   qat::Int8Graph graph = one_convolution();
   qat::Int8Node flatten;
@@ -212,6 +235,9 @@ TEST(OnnxExportFault, SaysWhichNodeAndWhy) {
   old.opset = 12;
   expect_refused<ConfigError>([&] { to_onnx(graph, old); }, "operator set 12 is not one of 13 to");
   graph.nodes[2].op = "sigmoid";
+  OnnxOptions int4;
+  int4.int4 = true;
+  expect_refused<ConfigError>([&] { to_onnx(graph, int4); }, "operator set 21");
   expect_refused<FormatError>([&] { to_onnx(graph); }, "node 'conv1': no operation is called");
 }
 

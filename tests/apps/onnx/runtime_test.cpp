@@ -47,6 +47,24 @@ TEST(OnnxRuntime, ComputesTheCodesOfOurSession) {
   EXPECT_TRUE(runs(str(python(), " '" STAIR_SOURCE_DIR "/bench/compare_onnx'", pairs)));
 }
 
+TEST(OnnxRuntime, ReadsInt4Weights) {
+  if (!runs(python() + " -c 'import onnx, onnxruntime' 2> /dev/null"))
+    GTEST_SKIP() << "no Python with onnx and onnxruntime: set STAIR_PEER_PYTHON";
+  const support::TemporaryFolder folder;
+  const qat::Int8Graph graph = small_network("resnet20", 1, 16, 4);
+  ScoredFile file;
+  file.session = std::make_shared<qat::Int8Session>(graph);
+  file.network = network_of(*file.session);
+  Trace trace(file);
+  trace.write(folder / "trace", file.network(drawn_pictures(8, 16, 78)));
+  OnnxOptions options;
+  options.opset = 21;
+  options.int4 = true;
+  write_file(folder / "int4.onnx", to_onnx(graph, options));
+  EXPECT_TRUE(runs(str(python(), " '" STAIR_SOURCE_DIR "/bench/compare_onnx' '",
+                       folder / "int4.onnx", "' '", folder / "trace", '\'')));
+}
+
 TEST(OnnxRuntime, ComputesTheLogitsOfOurFloatNetworks) {
   if (!runs(python() + " -c 'import onnxruntime' 2> /dev/null"))
     GTEST_SKIP() << "no Python with onnxruntime: set STAIR_PEER_PYTHON";
