@@ -27,7 +27,7 @@ struct Settings {
 void add_flags(Options& options, Settings& s) {
   options.positional(
       "FILE", s.file,
-      {.help = "weights (safetensors), checkpoint or int8 graph", .required = true, .usual = true});
+      {.help = "weights, checkpoint or int8 graph", .required = true, .usual = true});
   add_data_flags(options, s.data);
   add_model_flags(options, s.model);
   options.group("Output");

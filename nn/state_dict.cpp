@@ -4,12 +4,12 @@
 #include <map>
 
 #include "core/text.h"
-#include "nn/finite.h"
 
 namespace stair::nn {
 namespace {
 
-constexpr std::string_view kPrefix = "module.";
+constexpr const char* kPrefixes[] = {"module.", "_orig_mod.", "ema."};
+constexpr std::string_view kAveragedSteps = "n_averaged";
 constexpr size_t kListed = 10;
 
 // t [A,R,S] -> [A,S,R], element by element of `size` bytes.
@@ -26,15 +26,44 @@ Tensor keep_qparams(const Tensor& from, Tensor to) {
   return from.quantized() ? to.with_qparams(from.qparams()) : to;
 }
 
+// The prefix that wrappers of torch put before every name, "module._orig_mod."; their count of
+// averaged steps has none.
+std::string common_prefix(std::span<const NamedTensor> tensors, const std::string& source) {
+  std::string prefix;
+  for (bool longer = true; longer;) {
+    longer = false;
+    for (const char* wrapper : kPrefixes) {
+      const std::string with = prefix + wrapper;
+      std::vector<std::string> others;
+      for (const NamedTensor& t : tensors) {
+        if (t.name.starts_with(with))
+          longer = true;
+        else if (t.name != kAveragedSteps)
+          others.push_back(t.name);
+      }
+      if (!longer) continue;
+      if (!others.empty())
+        throw FormatError(str(source, ": names begin with '", with,
+                              "', but not all: ", join(others, ", ", kListed)),
+                          "save one state dict, that of the model or that of its wrapper");
+      prefix = with;
+      break;
+    }
+  }
+  return prefix;
+}
+
 std::map<std::string, const Tensor*> by_name(std::span<const NamedTensor> tensors,
-                                             const std::string& source) {
-  const bool prefixed = std::all_of(tensors.begin(), tensors.end(), [](const NamedTensor& t) {
-    return t.name.starts_with(kPrefix);
-  });
+                                             const LoadOptions& options) {
+  const std::string prefix = common_prefix(tensors, options.source);
+  if (!prefix.empty() && options.notes != nullptr)
+    options.notes->push_back(str("prefix '", prefix, "' taken off all names"));
   std::map<std::string, const Tensor*> out;
-  for (const NamedTensor& t : tensors)
-    if (!out.emplace(t.name.substr(prefixed ? kPrefix.size() : 0), &t.tensor).second)
-      throw FormatError(str(source, ": '", printable(t.name), "' occurs twice"));
+  for (const NamedTensor& t : tensors) {
+    if (!prefix.empty() && t.name == kAveragedSteps) continue;
+    if (!out.emplace(t.name.substr(prefix.size()), &t.tensor).second)
+      throw FormatError(str(options.source, ": '", printable(t.name), "' occurs twice"));
+  }
   return out;
 }
 
@@ -132,7 +161,7 @@ void load_state_dict(Module& module, std::span<const NamedTensor> tensors,
                      const LoadOptions& options) {
   const std::string head = head_prefix(module);
   const Loading loading =
-      compare(module, by_name(tensors, options.source), options.reset_head ? head : "");
+      compare(module, by_name(tensors, options), options.reset_head ? head : "");
   const Differences& d = loading.differences;
   if (!d.names.empty()) {
     const bool head_only =
@@ -143,21 +172,6 @@ void load_state_dict(Module& module, std::span<const NamedTensor> tensors,
   }
   for (const auto& [variable, t] : loading.copies)
     Tensor(variable.value()).copy_from(from_torch_layout(*t));
-}
-
-void save_weights(const std::string& path, const Module& module,
-                  const std::map<std::string, std::string>& metadata) {
-  write_safetensors(path, state_dict(module), metadata);
-}
-
-void load_weights(Module& module, const std::string& path, LoadOptions options) {
-  const SafeTensors file = read_safetensors(path);
-  std::vector<NamedTensor> tensors;
-  for (const SafeTensors::Entry& entry : file.tensors)
-    tensors.push_back({entry.name, entry.tensor});
-  if (!options.allow_nonfinite) require_finite(path, tensors, "--allow-nonfinite loads it anyway");
-  options.source = path;
-  load_state_dict(module, tensors, options);
 }
 
 }  // namespace stair::nn

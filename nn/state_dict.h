@@ -1,7 +1,6 @@
 // The values of a model under torch's names and in torch's layout.
 #pragma once
 
-#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,19 +25,16 @@ struct LoadOptions {
   bool allow_nonfinite = false;
   // Names the weights in messages; load_weights puts the path there.
   std::string source = "state dict";
+  // Gets a line about what was taken off the names.
+  std::vector<std::string>* notes = nullptr;
 };
 
-// Copies the values into the module's memory. A prefix "module." on every name is taken off. Every
-// name must be there, no other, with the same shape and type; num_batches_tracked alone may be
-// missing and then stays. Throws FormatError, changing nothing, with the names that are missing,
-// unexpected and mismatched, ten of each.
+// Copies the values into the module's memory. The prefixes "module.", "_orig_mod." and "ema.",
+// which torch's wrappers put before every name, are taken off; names with and without one together
+// are an error. Every name must be there, no other, with the same shape and type;
+// num_batches_tracked alone may be missing and then stays. Throws FormatError, changing nothing,
+// with the names that are missing, unexpected and mismatched, ten of each.
 void load_state_dict(Module& module, std::span<const NamedTensor> tensors,
                      const LoadOptions& options = {});
-
-void save_weights(const std::string& path, const Module& module,
-                  const std::map<std::string, std::string>& metadata = {});
-// Besides what load_state_dict and read_safetensors throw: NumericsError for a NaN or infinity,
-// with the hint --allow-nonfinite.
-void load_weights(Module& module, const std::string& path, LoadOptions options = {});
 
 }  // namespace stair::nn

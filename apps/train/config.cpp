@@ -208,8 +208,11 @@ void add_data_flags(Options& options, DataConfig& c) {
 void add_model_flags(Options& options, ModelConfig& c) {
   options.group("Model");
   options.choice("--model", c.model, model_names(), {.help = "network", .usual = true});
-  options.text("--weights", c.weights,
-               {.help = "start from these (safetensors)", .value = "FILE", .usual = true});
+  options.text(
+      "--weights", c.weights,
+      {.help = "start from these (safetensors, torch's .pth)", .value = "FILE", .usual = true});
+  options.text("--weights-key", c.weights_key,
+               {.help = "dictionary in a .pth file that holds several", .value = "KEY"});
   options.integer("--num-classes", c.num_classes, {.min = 1, .max = kMillion},
                   {.help = "outputs (default: the classes of the data)"});
   options.real("--width", c.width, {.min = 0.05, .max = 16}, {.help = "factor of the channels"});

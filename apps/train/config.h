@@ -35,6 +35,7 @@ struct DataConfig {
 struct ModelConfig {
   std::string model = "resnet18";
   std::string weights;
+  std::string weights_key;  // of the dictionary in a .pth file; empty: the only one
   std::optional<int64_t> num_classes;
   double width = 1.0;
   bool same_upper_padding = false;

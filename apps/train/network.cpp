@@ -2,17 +2,17 @@
 
 #include <algorithm>
 
+#include "apps/weights/read_weights.h"
 #include "core/text.h"
 #include "nn/graph/capture.h"
 #include "nn/model.h"
-#include "nn/state_dict.h"
 #include "qat/convert.h"
 #include "qat/presets.h"
 
 namespace stair::apps {
 
 std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& c, int64_t classes, int size,
-                                             uint64_t seed) {
+                                             uint64_t seed, const Say& say) {
   const MemoryScope memory(MemoryKind::parameters);
   nn::ModelOptions options;
   options.num_classes = classes;
@@ -22,10 +22,14 @@ std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& c, int64_t class
   options.seed = seed;
   const std::shared_ptr<nn::Module> model = nn::find_model(c.model).build(options);
   if (!c.weights.empty()) {
+    nn::Weights weights = read_weights(c.weights, c.weights_key);
     nn::LoadOptions load;
     load.reset_head = c.reset_head;
     load.allow_nonfinite = c.allow_nonfinite;
-    nn::load_weights(*model, c.weights, load);
+    load.notes = &weights.notes;
+    nn::load_weights(*model, weights, load);
+    if (say)
+      for (const std::string& note : weights.notes) say(str(printable(c.weights), ": ", note));
   }
   const autograd::Variable example(Tensor::zeros({1, size, size, 3}, DType::f32));
   return std::make_shared<nn::GraphModule>(nn::capture(*model, example));

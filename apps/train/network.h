@@ -1,6 +1,7 @@
 // The networks of a run: float, QAT, int8, each as a function from pictures to logits.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "apps/train/config.h"
@@ -13,11 +14,14 @@
 
 namespace stair::apps {
 
+// Gets a line for the user.
+using Say = std::function<void(const std::string&)>;
+
 // The model of the configuration as a graph that trains in float; weights are loaded when the
-// configuration names some. `classes` outputs, pictures of `size` pixels. Throws FormatError,
-// ConfigError, NumericsError (NaN weights).
+// configuration names some, and `say` gets what was changed in them. `classes` outputs, pictures of
+// `size` pixels. Throws FormatError, ConfigError, NumericsError (NaN weights).
 std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& config, int64_t classes, int size,
-                                             uint64_t seed);
+                                             uint64_t seed, const Say& say = {});
 
 struct QatNetwork {
   std::shared_ptr<nn::GraphModule> graph;

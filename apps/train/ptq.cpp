@@ -6,7 +6,7 @@
 #include "apps/train/data.h"
 #include "core/file.h"
 #include "core/storage.h"
-#include "nn/state_dict.h"
+#include "nn/weights.h"
 #include "qat/ptq/adaround.h"
 #include "qat/ptq/bias_correction.h"
 #include "qat/ptq/calibrate.h"
@@ -15,8 +15,6 @@
 
 namespace stair::apps {
 namespace {
-
-using Say = std::function<void(const std::string&)>;
 
 // Pictures as evaluation prepares them, from the calibration folder in sorted order spread over the
 // classes by a fixed permutation.
@@ -96,7 +94,7 @@ PtqResult run_ptq(const PtqConfig& c, const Say& say) {
   const int64_t classes =
       c.model.num_classes.value_or(static_cast<int64_t>(sets.class_names.size()));
   const CalibrationSet calibration(c);
-  const auto model = build_float(c.model, classes, c.data.val_crop_size, c.data.seed);
+  const auto model = build_float(c.model, classes, c.data.val_crop_size, c.data.seed, say);
   model->eval();
   PtqResult result;
   result.float_bytes = bytes_of(*model);

@@ -1,8 +1,6 @@
 // Post-training quantization of a network on a data set, end to end.
 #pragma once
 
-#include <functional>
-
 #include "apps/train/network.h"
 
 namespace stair::apps {
@@ -36,6 +34,6 @@ struct PtqResult {
 // Folds batch norm, equalizes, calibrates, rounds, corrects, converts, writes and scores, as the
 // configuration says; `say` gets a line about each step. Throws what data, weights and conversion
 // throw.
-PtqResult run_ptq(const PtqConfig& config, const std::function<void(const std::string&)>& say);
+PtqResult run_ptq(const PtqConfig& config, const Say& say);
 
 }  // namespace stair::apps

@@ -1,5 +1,7 @@
 #include "apps/train/scored_file.h"
 
+#include <iostream>
+
 #include "apps/program/run_folder.h"
 #include "apps/train/checkpoint.h"
 #include "core/file.h"
@@ -82,8 +84,11 @@ ScoredFile open_scored_file(const std::string& given, const ModelConfig& model,
           "add --model, as in --model resnet20");
     ModelConfig with_weights = model;
     with_weights.weights = path;
-    file.graph =
-        build_float(with_weights, model.num_classes.value_or(data_classes), data.val_crop_size, 0);
+    const auto say = [&](const std::string& text) {
+      if (!options.quiet()) std::cerr << text << std::endl;
+    };
+    file.graph = build_float(with_weights, model.num_classes.value_or(data_classes),
+                             data.val_crop_size, 0, say);
     file.form = "float";
     file.model = with_weights;
     file.network = network_of(*file.graph);

@@ -48,7 +48,8 @@ Trainer::Trainer(TrainConfig config, const Options& options,
   if (config_.threads > 0) set_num_threads(config_.threads);
   open_data();
   state_.random = Random(config_.data.seed, 1).state();
-  model_ = build_float(config_.model, classes_, config_.data.train_crop_size, config_.data.seed);
+  model_ = build_float(config_.model, classes_, config_.data.train_crop_size, config_.data.seed,
+                       [this](const std::string& text) { say(text); });
   make_schedule();
   make_optimizer();
   if (config_.epochs > 0 || !config_.resume.empty()) open_folder(options);

@@ -7,7 +7,7 @@
 #include "apps/train/network.h"
 #include "core/safetensors.h"
 #include "nn/model.h"
-#include "nn/state_dict.h"
+#include "nn/weights.h"
 #include "tests/apps/child_program.h"
 
 namespace stair::apps {

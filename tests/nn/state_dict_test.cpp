@@ -1,5 +1,3 @@
-#include "nn/state_dict.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -9,6 +7,7 @@
 #include "nn/graph/capture.h"
 #include "nn/graph/graph_module.h"
 #include "nn/model.h"
+#include "nn/weights.h"
 #include "tests/nn/values.h"
 #include "tests/support/real_files.h"
 #include "tests/support/temporary_folder.h"
@@ -107,6 +106,23 @@ TEST(StateDictFault, DifferencesAreListedAndNothingIsChanged) {
       "w.pth: does not fit the model: 1 missing: bn1.bias; 1 unexpected: extra; 1 mismatched: "
       "conv1.weight is [4,3,5,5] f32, expected [4,3,3,3] f32");
   expect_equal(*b, *untouched);
+}
+
+TEST(StateDictFault, P20PrefixesOfWrappersAreTakenOffWithALine) {
+  for (const std::string prefix : {"module.", "_orig_mod.", "ema.", "ema.module._orig_mod."}) {
+    const auto a = small(1), b = small(2);
+    std::vector<NamedTensor> tensors = state_dict(*a);
+    for (NamedTensor& t : tensors) t.name = prefix + t.name;
+    tensors.push_back({"n_averaged", Tensor::zeros({}, DType::s64)});
+    std::vector<std::string> notes;
+    load_state_dict(*b, tensors, {.notes = &notes});
+    expect_equal(*a, *b);
+    EXPECT_EQ(notes, std::vector<std::string>{"prefix '" + prefix + "' taken off all names"});
+    tensors[3].name = "bn1.running_mean";
+    EXPECT_EQ(message_of<FormatError>([&] { load_state_dict(*b, tensors, {.source = "w.pth"}); }),
+              "w.pth: names begin with '" + prefix.substr(0, prefix.find('.') + 1) +
+                  "', but not all: bn1.running_mean");
+  }
 }
 
 TEST(StateDictFault, LongListsAreCut) {
