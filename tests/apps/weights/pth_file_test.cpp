@@ -140,6 +140,12 @@ TEST(PthJob, EveryProgramScoresThemAsItScoresSafetensors) {
   expect_ended(eval(folder / "w.safetensors", second), 2, {"--weights-key 'x' needs a .pth file"});
 }
 
+TEST(WeightsJobFault, O09AnOnnxFileIsNoFileOfWeights) {
+  expect_ended(eval(std::string(STAIR_SOURCE_DIR) + "/tests/golden/qdq_convnet.onnx",
+                    {{"--model", "resnet20"}}),
+               4, {"qdq_convnet.onnx': its header", "is it a safetensors file?"});
+}
+
 TEST(RealWeights, TheZipFormOfResnet20IsItsSafetensors) {
   const std::string pth = support::shared_file("models/resnet20_zip.pth");
   if (pth.empty()) GTEST_SKIP() << "no real weights: STAIR_SHARED names no folder with models/";
