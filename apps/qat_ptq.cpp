@@ -47,6 +47,7 @@ void add_flags(Options& options, Settings& s) {
   options.integer("--bn-batches", c.bn_batches, {.min = 0, .max = 1000000},
                   {.help = "batches that estimate batch norm anew, 0: as trained"});
   add_layer_flags(options, c.layers);
+  add_freeze_flag(options, c.check_freeze);
   options.group("Output");
   options.text("--output", c.output,
                {.help = "int8 file to write (default: runs/MODEL/ptq.int8)",

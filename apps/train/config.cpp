@@ -12,6 +12,7 @@ namespace stair::apps {
 namespace {
 
 constexpr int64_t kMillion = 1000000;
+constexpr const char* kQuarksMobilenet = "mobilenetv2";
 
 void add_schedule_flags(Options& options, TrainConfig& c) {
   options.group("Optimization");
@@ -141,6 +142,11 @@ void add_layer_flags(Options& options, LayerConfig& c) {
   options.flag("--strict", c.strict, {.help = "an operation that stays float is an error"});
 }
 
+void add_freeze_flag(Options& options, bool& check_freeze) {
+  options.flag("--check-freeze", check_freeze,
+               {.help = "exit 9 unless the int8 file scores as the network before it was frozen"});
+}
+
 void add_grad_precision_flag(Options& options, std::string& precision) {
   options.choice("--grad-precision", precision, autograd::grad_precision_names(),
                  {.help = "of gradients that meet integers: bf16x2 is as good as f32 and fast with "
@@ -154,7 +160,7 @@ autograd::GradPrecision grad_precision_of(const std::string& flag) {
 void add_data_flags(Options& options, DataConfig& c) {
   options.group("Data");
   options.text(
-      "--data-path,--data-dir", c.data_path,
+      "--data-path,--data-dir,--data_dir", c.data_path,
       {.help = "folder with train/CLASS/* and val/CLASS/* (default: the built-in picture set)",
        .value = "FOLDER",
        .usual = true});
@@ -207,7 +213,9 @@ void add_data_flags(Options& options, DataConfig& c) {
 
 void add_model_flags(Options& options, ModelConfig& c) {
   options.group("Model");
-  options.choice("--model", c.model, model_names(), {.help = "network", .usual = true});
+  std::vector<std::string> names = model_names();
+  names.emplace_back(kQuarksMobilenet);
+  options.choice("--model,--model_name", c.model, names, {.help = "network", .usual = true});
   options.text(
       "--weights", c.weights,
       {.help = "start from these (safetensors, torch's .pth)", .value = "FILE", .usual = true});
@@ -254,6 +262,12 @@ void add_train_flags(Options& options, TrainConfig& c) {
   options.flag("--memory-report", c.memory_report,
                {.help = "show what the peak of a step's memory was for", .saved = false});
   add_quantization_flags(options, c);
+  add_freeze_flag(options, c.exported.check_freeze);
+  options.text("--export-dir,--export_dir", c.exported.folder,
+               {.help = "at the end write MODEL.onnx and MODEL.json (encodings) of last.int8",
+                .value = "FOLDER"});
+  options.choice("--model-export,--model_export", c.exported.form, {"onnx"},
+                 {.help = "what --export-dir gets", .saved = false});
   add_low_bit_flags(options, c);
   add_schedule_flags(options, c);
   options.contradiction("--resume", "--weights", "a checkpoint has its own weights");
@@ -271,7 +285,8 @@ int64_t tolerated_nonfinite(const std::string& text) {
   throw ConfigError(str("--nonfinite '", text, "', expected error or skip:N"));
 }
 
-void complete_data(DataConfig& c, const ModelConfig& model, const Options& options) {
+void complete_data(DataConfig& c, ModelConfig& model, const Options& options) {
+  if (model.model == kQuarksMobilenet) model.model = "mobilenet_v2";
   if (!c.data_path.empty()) return;
   const int size =
       model.model.rfind("resnet", 0) == 0 && nn::find_model(model.model).input_size <= 32 ? 32 : 64;
@@ -290,7 +305,7 @@ void complete(TrainConfig& c, const Options& options) {
     if (!options.given("--lr")) c.lr = 0.1;
   }
   complete_data(c.data, c.model, options);
-  if (!options.given("--quantizer"))
+  if (!options.given("--quantizer") && c.quantizer == TrainConfig().quantizer)
     c.quantizer = qat::find_preset(c.preset).config.weight.quantizer;
   if (c.output_dir.empty()) c.output_dir = "runs/" + c.model.model;
   if (!c.float_epochs)
@@ -299,6 +314,11 @@ void complete(TrainConfig& c, const Options& options) {
   if (*c.float_epochs > c.epochs)
     throw ConfigError(str("--float-epochs ", *c.float_epochs, " is more than --epochs ", c.epochs),
                       "--epochs counts all epochs, float ones included");
+  if (*c.float_epochs == c.epochs && (c.exported.check_freeze || !c.exported.folder.empty()))
+    throw ConfigError("--check-freeze and --export-dir want integers, and there is no epoch of QAT",
+                      "let --epochs be more than --float-epochs");
+  if (options.given("--model-export") && c.exported.folder.empty())
+    throw ConfigError("--model-export needs --export-dir", "--export-dir FOLDER");
   if (c.num_observer_update_epochs == 0 && *c.float_epochs < c.epochs && c.resume.empty())
     throw ConfigError("--num-observer-update-epochs 0 freezes observers that saw no batch",
                       "calibrate first: at least one epoch of --num-observer-update-epochs");

@@ -62,6 +62,12 @@ struct LayerConfig {
   bool strict = false;
 };
 
+// What becomes of the network when it is frozen to integers.
+struct ExportConfig {
+  bool check_freeze = false;  // its scores must stay the same
+  std::string folder, form = "onnx";
+};
+
 struct TrainConfig {
   DataConfig data;
   ModelConfig model;
@@ -75,6 +81,7 @@ struct TrainConfig {
   LowBitConfig low_bit;
   bool first_last_8_bits = true, add_operands_8_bits = true;
   LayerConfig layers;
+  ExportConfig exported;
   std::string grad_precision;  // empty: what pays on this machine
   bool recompute = false, memory_report = false;
   std::optional<double> lr;
@@ -101,6 +108,7 @@ void add_data_flags(Options& options, DataConfig& config);
 void add_model_flags(Options& options, ModelConfig& config);
 void add_grad_precision_flag(Options& options, std::string& precision);
 void add_layer_flags(Options& options, LayerConfig& config);
+void add_freeze_flag(Options& options, bool& check_freeze);
 void add_train_flags(Options& options, TrainConfig& config);
 
 // What --grad-precision means; empty: what pays on this machine.
@@ -117,8 +125,9 @@ std::vector<std::string> quantizer_names();
 std::vector<std::string> observer_names();
 std::vector<std::string> preset_names();
 
-// The part of it that data needs: the built-in set is drawn in a size that suits the model.
-void complete_data(DataConfig& config, const ModelConfig& model, const Options& options);
+// The part of it that data and model need: the built-in set is drawn in a size that suits the
+// model, and "mobilenetv2" is AMD Quark's name of mobilenet_v2.
+void complete_data(DataConfig& config, ModelConfig& model, const Options& options);
 
 // The number N of "skip:N" in --nonfinite; 0 for "error". Throws ConfigError.
 int64_t tolerated_nonfinite(const std::string& text);

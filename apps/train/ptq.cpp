@@ -4,6 +4,7 @@
 
 #include "apps/program/report.h"
 #include "apps/train/data.h"
+#include "apps/train/frozen.h"
 #include "core/file.h"
 #include "core/storage.h"
 #include "nn/weights.h"
@@ -138,10 +139,16 @@ PtqResult run_ptq(const PtqConfig& c, const Say& say) {
   // Bias correction moved the copy alone: the reference is still the equalized float network.
   std::vector<Network> networks = {network_of(*model), network_of(session)};
   if (c.equalize || c.absorb_biases) networks.push_back(network_of(reference));
+  if (c.check_freeze) networks.push_back(network_of(quantized));
   const std::vector<Score> scores = evaluate(networks, val);
   result.real = scores[0];
   result.int8 = scores[1];
-  if (networks.size() > 2) say(str("float after equalization: top-1 ", fixed(scores[2].top1(), 2)));
+  if (c.check_freeze) {
+    require_equal_scores(scores.back(), result.int8);
+    say("frozen, with the same scores");
+  }
+  if (c.equalize || c.absorb_biases)
+    say(str("float after equalization: top-1 ", fixed(scores[2].top1(), 2)));
   return result;
 }
 

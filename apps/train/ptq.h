@@ -18,6 +18,7 @@ struct PtqConfig {
   int64_t adaround_iterations = 10000;
   int64_t bn_batches = 0;
   LayerConfig layers;
+  bool check_freeze = false;
   std::string output;        // int8 file
   std::string float_output;  // empty: none
 };

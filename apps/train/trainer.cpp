@@ -8,6 +8,7 @@
 #include "apps/program/environment.h"
 #include "apps/program/report.h"
 #include "apps/program/signals.h"
+#include "apps/train/frozen.h"
 #include "core/cpu.h"
 #include "core/file.h"
 #include "core/parallel.h"
@@ -50,6 +51,7 @@ Trainer::Trainer(TrainConfig config, const Options& options,
   state_.random = Random(config_.data.seed, 1).state();
   model_ = build_float(config_.model, classes_, config_.data.train_crop_size, config_.data.seed,
                        [this](const std::string& text) { say(text); });
+  check_export(config_.exported, config_.model.model, config_.overwrite || !config_.resume.empty());
   make_schedule();
   make_optimizer();
   if (config_.epochs > 0 || !config_.resume.empty()) open_folder(options);

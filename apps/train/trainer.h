@@ -34,6 +34,7 @@ class Trainer {
  private:
   struct EpochScores {
     Score real, int8;  // int8 without images: not evaluated
+    Score quantized;   // what int8 froze, with --check-freeze
     double agree = 0;  // percent of pictures with the same class
     bool finished = true;
   };
@@ -68,6 +69,7 @@ class Trainer {
   bool finish_epoch();
   EpochScores score(bool with_int8);
   void write_int8(const EpochScores& scores);
+  void check_and_export(const EpochScores& scores) const;
   Json record(const EpochScores& scores) const;
   std::string line(const EpochScores& scores) const;
   void save(bool must_work);

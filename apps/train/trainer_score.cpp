@@ -3,6 +3,7 @@
 
 #include "apps/program/report.h"
 #include "apps/program/signals.h"
+#include "apps/train/frozen.h"
 #include "apps/train/trainer.h"
 #include "core/storage.h"
 
@@ -18,10 +19,12 @@ Trainer::EpochScores Trainer::score(bool with_int8) {
     measured = true;
     return real(images);
   }};
+  const bool check = with_int8 && config_.exported.check_freeze;
   std::optional<qat::Int8Session> session;
   if (with_int8) {
     session.emplace(deploy(*model_, config_.model, config_.data, sets_.class_names));
     networks.push_back(network_of(*session));
+    if (check) networks.push_back(network_of(*model_));
   }
   EpochScores scores;
   EvaluateOptions options;
@@ -37,6 +40,7 @@ Trainer::EpochScores Trainer::score(bool with_int8) {
   scores.real = std::move(found[0]);
   if (with_int8) {
     scores.int8 = std::move(found[1]);
+    if (check) scores.quantized = std::move(found[2]);
     int64_t same = 0;
     for (size_t i = 0; i < scores.real.predictions.size(); ++i)
       same += scores.real.predictions[i] == scores.int8.predictions[i] ? 1 : 0;
@@ -109,6 +113,17 @@ void Trainer::write_int8(const EpochScores& scores) {
   }
 }
 
+void Trainer::check_and_export(const EpochScores& scores) const {
+  if (config_.exported.check_freeze) {
+    require_equal_scores(scores.quantized, scores.int8);
+    say("frozen, with the same scores");
+  }
+  if (config_.exported.folder.empty()) return;
+  const qat::Int8Graph graph = qat::load_int8_graph(folder_->file("last.int8"));
+  for (const std::string& path : export_frozen(config_.exported, config_.model.model, graph))
+    say("wrote " + path);
+}
+
 // False when a signal came: the epoch is then scored again after resuming.
 bool Trainer::finish_epoch() {
   const bool last = state_.epoch + 1 == config_.epochs;
@@ -130,6 +145,7 @@ bool Trainer::finish_epoch() {
   state_.loss_sum = 0;
   state_.seen = state_.hits = 0;
   save(last);
+  if (last && with_int8) check_and_export(scores);
   return true;
 }
 
