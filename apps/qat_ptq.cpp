@@ -5,6 +5,7 @@
 #include "apps/program/options.h"
 #include "apps/program/report.h"
 #include "apps/program/run_main.h"
+#include "apps/train/layer_files.h"
 #include "apps/train/ptq.h"
 #include "core/parallel.h"
 #include "core/text.h"
@@ -47,6 +48,7 @@ void add_flags(Options& options, Settings& s) {
   options.integer("--bn-batches", c.bn_batches, {.min = 0, .max = 1000000},
                   {.help = "batches that estimate batch norm anew, 0: as trained"});
   add_layer_flags(options, c.layers);
+  add_layer_file_flags(options, c.layers);
   add_freeze_flag(options, c.check_freeze);
   options.group("Output");
   options.text("--output", c.output,
@@ -86,6 +88,7 @@ int run(const std::vector<std::string>& arguments) {
   if (!options.parse(arguments)) return 0;
   if (s.threads > 0) set_num_threads(s.threads);
   complete_data(s.ptq.data, s.ptq.model, options);
+  read_layer_files(s.ptq.layers);
   if (s.ptq.output.empty()) s.ptq.output = "runs/" + s.ptq.model.model + "/ptq.int8";
   const auto say = [&](const std::string& text) {
     if (!options.quiet()) std::cerr << text << std::endl;

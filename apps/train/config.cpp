@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "apps/train/layer_files.h"
 #include "core/error.h"
 #include "nn/model.h"
 #include "qat/presets.h"
@@ -77,6 +78,7 @@ void add_quantization_flags(Options& options, TrainConfig& c) {
                            "three tenths of --epochs)"});
   add_grad_precision_flag(options, c.grad_precision);
   add_layer_flags(options, c.layers);
+  add_layer_file_flags(options, c.layers);
 }
 
 void add_low_bit_flags(Options& options, TrainConfig& config) {
@@ -305,6 +307,7 @@ void complete(TrainConfig& c, const Options& options) {
     if (!options.given("--lr")) c.lr = 0.1;
   }
   complete_data(c.data, c.model, options);
+  read_layer_files(c.layers);
   if (!options.given("--quantizer") && c.quantizer == TrainConfig().quantizer)
     c.quantizer = qat::find_preset(c.preset).config.weight.quantizer;
   if (c.output_dir.empty()) c.output_dir = "runs/" + c.model.model;

@@ -7,6 +7,7 @@
 
 #include "apps/program/options.h"
 #include "autograd/grad_precision.h"
+#include "core/json.h"
 
 namespace stair::apps {
 
@@ -60,6 +61,9 @@ struct LowBitConfig {
 struct LayerConfig {
   std::vector<std::string> exclude, include;
   bool strict = false;
+  // Files with a QConfigMapping and a BackendConfig, and what is in them; null: none.
+  std::string mapping_file, backend_file;
+  Json mapping, backend;
 };
 
 // What becomes of the network when it is frozen to integers.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/train/layer_files.h"
 #include "apps/weights/read_weights.h"
 #include "core/text.h"
 #include "nn/graph/capture.h"
@@ -46,14 +47,6 @@ qat::QuantizationConfig preset_config(const std::string& preset, int wbits, int 
   return config;
 }
 
-qat::EngineQuantizer quantizer_of(const qat::QuantizationConfig& config,
-                                  const LayerConfig& layers) {
-  qat::EngineQuantizer quantizer(config);
-  for (const std::string& pattern : layers.exclude) quantizer.exclude(pattern);
-  for (const std::string& pattern : layers.include) quantizer.include(pattern);
-  return quantizer;
-}
-
 int64_t float_operations(const std::vector<qat::NodeReport>& report) {
   return std::count_if(report.begin(), report.end(),
                        [](const qat::NodeReport& line) { return !line.quantized; });
@@ -73,7 +66,7 @@ QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
   config.weight.init = config.activation.init = c.init;
   config.first_last_8_bits = c.first_last_8_bits;
   config.add_operands_8_bits = c.add_operands_8_bits;
-  qat::Prepared prepared = qat::prepare_qat(float_graph.graph(), quantizer_of(config, c.layers));
+  qat::Prepared prepared = qat::prepare_qat(float_graph.graph(), *quantizer_of(config, c.layers));
   if (c.layers.strict) refuse_floats(prepared.report);
   return {std::make_shared<nn::GraphModule>(std::move(prepared.graph)), std::move(prepared.report)};
 }
@@ -134,6 +127,8 @@ Json describe_network(const TrainConfig& c, int64_t classes,
   j.set("add_operands_8_bits", c.add_operands_8_bits);
   j.set("exclude", texts(c.layers.exclude));
   j.set("include", texts(c.layers.include));
+  if (!c.layers.mapping.is_null()) j.set("qconfig_mapping", c.layers.mapping);
+  if (!c.layers.backend.is_null()) j.set("backend_config", c.layers.backend);
   j.set("resize_size", c.data.val_resize_size);
   j.set("crop_size", c.data.val_crop_size);
   j.set("mean", std::move(mean));
@@ -161,6 +156,8 @@ NetworkDescription network_from(const Json& j) {
   // Absent in files of before these flags.
   if (const Json* list = j.find("exclude")) c.layers.exclude = texts(*list);
   if (const Json* list = j.find("include")) c.layers.include = texts(*list);
+  if (const Json* dict = j.find("qconfig_mapping")) c.layers.mapping = *dict;
+  if (const Json* dict = j.find("backend_config")) c.layers.backend = *dict;
   c.data.val_resize_size = static_cast<int>(j.at("resize_size").as_int());
   c.data.val_crop_size = static_cast<int>(j.at("crop_size").as_int());
   for (size_t i = 0; i < 3; ++i) {

@@ -8,7 +8,6 @@
 #include "apps/train/evaluate.h"
 #include "core/json.h"
 #include "nn/graph/graph_module.h"
-#include "qat/engine_quantizer.h"
 #include "qat/int8/session.h"
 #include "qat/prepare.h"
 
@@ -31,9 +30,6 @@ struct QatNetwork {
 // That of a preset with other bits (8: the preset's) and observers (empty: the preset's).
 qat::QuantizationConfig preset_config(const std::string& preset, int wbits, int abits,
                                       const std::string& w_observer, const std::string& a_observer);
-
-// The quantizer of a configuration for the layers that are to be quantized.
-qat::EngineQuantizer quantizer_of(const qat::QuantizationConfig& config, const LayerConfig& layers);
 
 int64_t float_operations(const std::vector<qat::NodeReport>& report);
 

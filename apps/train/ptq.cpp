@@ -5,6 +5,7 @@
 #include "apps/program/report.h"
 #include "apps/train/data.h"
 #include "apps/train/frozen.h"
+#include "apps/train/layer_files.h"
 #include "core/file.h"
 #include "core/storage.h"
 #include "nn/weights.h"
@@ -112,7 +113,7 @@ PtqResult run_ptq(const PtqConfig& c, const Say& say) {
   // A copy of its own: bias correction moves parameters.
   qat::Prepared prepared = qat::prepare_qat(
       folded.deep_copy(),
-      quantizer_of(preset_config(c.preset, c.wbits, c.abits, c.w_observer, c.observer), c.layers));
+      *quantizer_of(preset_config(c.preset, c.wbits, c.abits, c.w_observer, c.observer), c.layers));
   if (c.layers.strict) refuse_floats(prepared.report);
   if (const int64_t floats = float_operations(prepared.report); floats > 0)
     say(str(floats, " operations stay float"));

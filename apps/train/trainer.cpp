@@ -51,6 +51,8 @@ Trainer::Trainer(TrainConfig config, const Options& options,
   state_.random = Random(config_.data.seed, 1).state();
   model_ = build_float(config_.model, classes_, config_.data.train_crop_size, config_.data.seed,
                        [this](const std::string& text) { say(text); });
+  // What cannot be quantized as asked for is found before hours of float training.
+  if (*config_.float_epochs < config_.epochs) (void)build_qat(*model_, config_);
   check_export(config_.exported, config_.model.model, config_.overwrite || !config_.resume.empty());
   make_schedule();
   make_optimizer();
@@ -158,6 +160,8 @@ Json Trainer::settings() const {
   j.set("a_observer", config_.a_observer);
   j.set("first_last_8_bits", config_.first_last_8_bits);
   j.set("add_operands_8_bits", config_.add_operands_8_bits);
+  if (!config_.layers.mapping.is_null()) j.set("qconfig_mapping", config_.layers.mapping);
+  if (!config_.layers.backend.is_null()) j.set("backend_config", config_.layers.backend);
   j.set("grad_precision", config_.grad_precision);
   const LowBitConfig& low_bit = config_.low_bit;
   j.set("scale_init", config_.init);
