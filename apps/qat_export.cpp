@@ -1,4 +1,4 @@
-// Writes a network as an ONNX file.
+// Writes a network as an ONNX file, or its scales as JSON.
 #include <iostream>
 
 #include "apps/onnx/export.h"
@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/text.h"
 #include "nn/model.h"
+#include "qat/int8/encodings.h"
 
 namespace stair::apps {
 namespace {
@@ -25,8 +26,10 @@ void add_flags(Options& options, Settings& s) {
                      {.help = "int8 graph, checkpoint or run folder, or weights (with --model)",
                       .required = true,
                       .usual = true});
-  options.positional("OUT.onnx", s.output,
-                     {.help = "the file to write", .required = true, .usual = true});
+  options.positional("OUT", s.output,
+                     {.help = "the file to write: *.json gets the encodings, others ONNX",
+                      .required = true,
+                      .usual = true});
   add_model_flags(options, s.model);
   options.group("ONNX");
   options.choice("--form", s.form, {"qdq", "qoperator", "exact"},
@@ -36,7 +39,7 @@ void add_flags(Options& options, Settings& s) {
   options.integer("--opset", s.opset, {.min = 13, .max = 21},
                   {.help = "operator set; scales per channel need 13"});
   options.flag("--int4", s.int4, {.help = "weights of 4 bits as INT4 (operator set 21)"});
-  options.flag("--overwrite", s.overwrite, {.help = "replace OUT.onnx when it exists"});
+  options.flag("--overwrite", s.overwrite, {.help = "replace OUT when it exists"});
   options.example("qat_export runs/resnet18/best.int8 resnet18.onnx",
                   "writes QDQ form for ONNX Runtime, OpenVINO or TensorRT");
   options.example("qat_export runs/resnet18/best.int8 resnet18.onnx --form qoperator",
@@ -45,6 +48,7 @@ void add_flags(Options& options, Settings& s) {
                   "writes the float network");
   options.example("qat_export runs/resnet18/best.int8 resnet18.onnx --form exact",
                   "writes single operations that give the codes of the int8 engine in any runtime");
+  options.example("qat_export runs/resnet18/best.int8 resnet18.json", "writes all scales");
 }
 
 struct Written {
@@ -57,12 +61,20 @@ Written written_model(const Settings& s, const Options& options) {
   DataConfig data;
   data.val_crop_size = static_cast<int>(definition.input_size);
   const ScoredFile file = open_scored_file(s.input, s.model, data, definition.num_classes, options);
+  const bool encodings = s.output.ends_with(".json");
+  const auto refuse = [&](const std::string& path, const char* what, const char* flag) {
+    throw ConfigError(str(path_in_quotes(path), what, flag, " says nothing about"),
+                      "export an int8 file or a checkpoint of QAT as ONNX");
+  };
+  for (const char* flag : {"--form", "--bias", "--int4"}) {
+    if (file.form == "float" && options.given(flag))
+      refuse(s.input, " is a float network, which ", flag);
+    if (encodings && options.given(flag)) refuse(s.output, " holds encodings, which ", flag);
+  }
   if (file.form == "float") {
-    for (const char* flag : {"--form", "--bias", "--int4"})
-      if (options.given(flag))
-        throw ConfigError(str(path_in_quotes(s.input), " is a float network, which ", flag,
-                              " says nothing about"),
-                          "export an int8 file or a checkpoint of the epochs after --float-epochs");
+    if (encodings)
+      throw ConfigError(str(path_in_quotes(s.input), " is a float network: no encodings"),
+                        "export an int8 file or a checkpoint of QAT");
     return {"float",
             to_onnx(file.graph->graph(), deployment_facts(file.model, file.data), file.class_names,
                     s.opset),
@@ -77,18 +89,20 @@ Written written_model(const Settings& s, const Options& options) {
   how.int4 = s.int4;
   Written written{s.form, {}, {}};
   how.notes = &written.notes;
-  written.bytes =
-      to_onnx(file.form == "int8" ? file.session->graph()
-                                  : deploy(*file.graph, file.model, file.data, file.class_names),
-              how);
+  const qat::Int8Graph graph = file.form == "int8"
+                                   ? file.session->graph()
+                                   : deploy(*file.graph, file.model, file.data, file.class_names);
+  if (encodings) return {"encodings", qat::encodings(graph).dump(1) + "\n", {}};
+  written.bytes = to_onnx(graph, how);
   return written;
 }
 
 int run(const std::vector<std::string>& arguments) {
   Settings s;
-  Options options("qat_export", "Writes a network as an ONNX file.");
+  Options options("qat_export", "Writes a network as an ONNX file, or its scales as JSON.");
   add_flags(options, s);
   if (!options.parse(arguments)) return 0;
+  complete_model(s.model);
   if (!s.overwrite && file_exists(s.output))
     throw IoError(str(path_in_quotes(s.output), " exists"), "--overwrite replaces it");
   const auto [form, bytes, notes] = written_model(s, options);
@@ -100,12 +114,13 @@ int run(const std::vector<std::string>& arguments) {
     for (const std::string& note : notes) json_notes.push_back(note);
     j.set("file", printable(s.output, SIZE_MAX));
     j.set("form", form);
-    j.set("opset", s.opset);
+    if (form != "encodings") j.set("opset", s.opset);
     j.set("bytes", bytes.size());
     j.set("notes", std::move(json_notes));
     std::cout << j.dump() << std::endl;
   } else if (!options.quiet()) {
-    std::cout << printable(s.output) << ": " << form << ", operator set " << s.opset << ", "
+    std::cout << printable(s.output) << ": " << form
+              << (form == "encodings" ? "" : str(", operator set ", s.opset)) << ", "
               << human_bytes(bytes.size()) << std::endl;
   }
   return 0;

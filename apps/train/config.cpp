@@ -287,8 +287,12 @@ int64_t tolerated_nonfinite(const std::string& text) {
   throw ConfigError(str("--nonfinite '", text, "', expected error or skip:N"));
 }
 
-void complete_data(DataConfig& c, ModelConfig& model, const Options& options) {
+void complete_model(ModelConfig& model) {
   if (model.model == kQuarksMobilenet) model.model = "mobilenet_v2";
+}
+
+void complete_data(DataConfig& c, ModelConfig& model, const Options& options) {
+  complete_model(model);
   if (!c.data_path.empty()) return;
   const int size =
       model.model.rfind("resnet", 0) == 0 && nn::find_model(model.model).input_size <= 32 ? 32 : 64;

@@ -129,8 +129,10 @@ std::vector<std::string> quantizer_names();
 std::vector<std::string> observer_names();
 std::vector<std::string> preset_names();
 
-// The part of it that data and model need: the built-in set is drawn in a size that suits the
-// model, and "mobilenetv2" is AMD Quark's name of mobilenet_v2.
+// "mobilenetv2" is AMD Quark's name of mobilenet_v2.
+void complete_model(ModelConfig& model);
+// The part of complete() that data and model need: the built-in set is drawn in a size that suits
+// the model.
 void complete_data(DataConfig& config, ModelConfig& model, const Options& options);
 
 // The number N of "skip:N" in --nonfinite; 0 for "error". Throws ConfigError.

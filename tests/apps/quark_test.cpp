@@ -114,6 +114,29 @@ TEST(FreezeJob, OurOwnSpellingComparesAndExports) {
                {"--check-freeze", "no epoch of QAT"});
 }
 
+TEST(EncodingsJob, QatExportWritesThemForAnInt8FileAndItsCheckpoint) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(train(folder / "run", {{"--export-dir", folder / "out"}}).code, 0);
+  const auto qat_export = [&](const std::string& in, const std::vector<std::string>& more) {
+    std::vector<std::string> words = {in};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_child("qat_export", words);
+  };
+  const std::string want = file_text(folder / "out/resnet20.json"), last = folder / "run/last.int8";
+  const Ended ended = qat_export(last, {folder / "a.json", "--json"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_EQ(parse_json(ended.out).at("form").as_string(), "encodings");
+  ASSERT_EQ(qat_export(newest_checkpoint(folder / "run"), {folder / "b.json"}).code, 0);
+  EXPECT_EQ(file_text(folder / "a.json"), want);
+  EXPECT_EQ(file_text(folder / "b.json"), want);
+  expect_ended(qat_export(last, {folder / "a.json"}), 5, {"exists", "--overwrite"});
+  expect_ended(qat_export(last, {folder / "c.json", "--form", "qdq"}), 2, {"--form"});
+  expect_ended(qat_export(save_model(folder, "mobilenet_v2", 0.25),
+                          {folder / "c.json", "--model", "mobilenetv2", "--width", "0.25",
+                           "--num-classes", "10"}),
+               2, {"is a float network: no encodings"});
+}
+
 TEST(FreezeFault, AnyDifferenceEndsWithNine) {
   Score before;
   before.images = 2;
