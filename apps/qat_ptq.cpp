@@ -47,9 +47,14 @@ void add_flags(Options& options, Settings& s) {
                   {.help = "steps of that for each layer"});
   options.integer("--bn-batches", c.bn_batches, {.min = 0, .max = 1000000},
                   {.help = "batches that estimate batch norm anew, 0: as trained"});
+  options.flag("--first-last-8-bits", c.first_last_8_bits,
+               {.help = "first and last layer keep 8 bits below 8"});
+  options.flag("--add-operands-8-bits", c.add_operands_8_bits,
+               {.help = "tensors that only additions read keep 8 bits below 8"});
   add_layer_flags(options, c.layers);
   add_layer_file_flags(options, c.layers);
   add_freeze_flag(options, c.check_freeze);
+  add_search_flags(options, c.search);
   options.group("Output");
   options.text("--output", c.output,
                {.help = "int8 file to write (default: runs/MODEL/ptq.int8)",
@@ -78,6 +83,8 @@ Json to_json(const PtqResult& r) {
   j.set("int8_bytes", r.int8_bytes);
   j.set("calibration_seconds", r.calibration_seconds);
   j.set("peak_bytes", r.calibration_peak_bytes);
+  const Json search = to_json(r.search);
+  for (const auto& [key, value] : search.as_object()) j.set(key, value);
   return j;
 }
 
@@ -90,6 +97,8 @@ int run(const std::vector<std::string>& arguments) {
   complete_data(s.ptq.data, s.ptq.model, options);
   read_layer_files(s.ptq.layers);
   if (s.ptq.output.empty()) s.ptq.output = "runs/" + s.ptq.model.model + "/ptq.int8";
+  if (s.ptq.search.layers_output.empty())
+    s.ptq.search.layers_output = s.ptq.output + ".layers.toml";
   const auto say = [&](const std::string& text) {
     if (!options.quiet()) std::cerr << text << std::endl;
   };
@@ -97,11 +106,11 @@ int run(const std::vector<std::string>& arguments) {
   if (options.json())
     std::cout << to_json(result).dump() << std::endl;
   else
-    std::cout << "float top-1 " << fixed(result.real.top1(), 2) << " top-5 "
-              << fixed(result.real.top5(), 2) << ", " << human_bytes(result.float_bytes)
-              << " | int8 top-1 " << fixed(result.int8.top1(), 2) << " top-5 "
-              << fixed(result.int8.top5(), 2) << ", " << human_bytes(result.int8_bytes) << " on "
-              << result.int8.images << " pictures" << std::endl;
+    std::cout << to_string(result.search.sensitivity) << "float top-1 "
+              << fixed(result.real.top1(), 2) << " top-5 " << fixed(result.real.top5(), 2) << ", "
+              << human_bytes(result.float_bytes) << " | int8 top-1 " << fixed(result.int8.top1(), 2)
+              << " top-5 " << fixed(result.int8.top5(), 2) << ", " << human_bytes(result.int8_bytes)
+              << " on " << result.int8.images << " pictures" << std::endl;
   if (s.min_top1 && result.int8.top1() < *s.min_top1)
     throw Error(str("int8 top-1 ", fixed(result.int8.top1(), 2), " is below --min-top1 ",
                     fixed(*s.min_top1, 2)),

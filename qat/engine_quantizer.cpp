@@ -82,7 +82,10 @@ class Annotator {
 
   QuantizationSpec weight_spec_of(const Node& node, const QuantizationConfig& config) const {
     QuantizationSpec spec = config.weight;
-    if (config.first_last_8_bits && (node.id == first_ || node.id == last_)) to_8_bits(spec);
+    const std::optional<int> bits = owner_.weight_bits_of(node);
+    if (bits && *bits != spec.bits) set_bits(spec, *bits);
+    if (!bits && config.first_last_8_bits && (node.id == first_ || node.id == last_))
+      to_8_bits(spec);
     return spec;
   }
 
@@ -291,6 +294,20 @@ EngineQuantizer& EngineQuantizer::include(const std::string& pattern) {
   return *this;
 }
 
+EngineQuantizer& EngineQuantizer::set_weight_bits(const std::string& pattern, int bits) {
+  QuantizationSpec spec = weight_spec();
+  set_bits(spec, bits);
+  qat::validate(spec);
+  weight_bits_.emplace_back(pattern, bits);
+  return *this;
+}
+
+std::optional<int> EngineQuantizer::weight_bits_of(const Node& node) const {
+  for (auto named = weight_bits_.rbegin(); named != weight_bits_.rend(); ++named)
+    if (selects_node(named->first, node)) return named->second;
+  return std::nullopt;
+}
+
 EngineQuantizer::Config EngineQuantizer::config_of(const Graph& graph, const Node& node,
                                                    std::string& reason) const {
   const auto selects = [&](const std::string& pattern) { return selects_node(pattern, node); };
@@ -325,6 +342,13 @@ void EngineQuantizer::annotate(const Graph& graph, Annotations& annotations) con
   for (const auto& [name, config] : names_) require_node(graph, name, "set_module_name");
   for (const std::string& pattern : excluded_) require_node(graph, pattern, "exclude", true);
   for (const std::string& pattern : included_) require_node(graph, pattern, "include", true);
+  for (const auto& [pattern, bits] : weight_bits_) {
+    require_node(graph, pattern, "weight bits", true);
+    if (std::none_of(graph.nodes().begin(), graph.nodes().end(), [&](const Node& node) {
+          return is_one_of(node.op, kWeighted) && selects_node(pattern, node);
+        }))
+      throw ConfigError(str("weight bits: '", pattern, "' names no convolution or linear layer"));
+  }
   Annotator(graph, *this, annotations).run();
 }
 

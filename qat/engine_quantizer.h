@@ -33,6 +33,9 @@ class EngineQuantizer final : public BackendQuantizer {
   // others do.
   EngineQuantizer& exclude(const std::string& pattern);
   EngineQuantizer& include(const std::string& pattern);
+  // Bits of the weights of the convolutions and linear layers that the pattern means (see
+  // selects_node), also of the first and last; of several patterns the one set last.
+  EngineQuantizer& set_weight_bits(const std::string& pattern, int bits);
 
   // Throws ConfigError with the nearest name when a name or pattern means no node of the graph.
   void annotate(const nn::Graph& graph, Annotations& annotations) const override;
@@ -40,6 +43,8 @@ class EngineQuantizer final : public BackendQuantizer {
 
   // The configuration of a node, or why there is none.
   Config config_of(const nn::Graph& graph, const nn::Node& node, std::string& reason) const;
+  // What set_weight_bits says of a node.
+  std::optional<int> weight_bits_of(const nn::Node& node) const;
 
  private:
   using Named = std::vector<std::pair<std::string, Config>>;
@@ -47,6 +52,7 @@ class EngineQuantizer final : public BackendQuantizer {
   Named types_, names_;
   Filter filter_;
   std::vector<std::string> excluded_, included_;
+  std::vector<std::pair<std::string, int>> weight_bits_;
 };
 
 }  // namespace stair::qat

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <regex>
 
+#include "core/text.h"
 #include "qat/node_patterns.h"
 #include "qat/spec_json.h"
 
@@ -22,6 +23,13 @@ void set_in_place(auto& named, const std::string& name, QConfigMapping::Entry qc
 std::string parent(const std::string& path) {
   const size_t point = path.rfind('.');
   return point == std::string::npos ? "" : path.substr(0, point);
+}
+
+std::vector<std::string> paths_of(const nn::Graph& graph) {
+  std::vector<std::string> paths;
+  for (const nn::Node& node : graph.nodes())
+    if (node.operation() && !node.path.empty()) paths.push_back(node.path);
+  return paths;
 }
 
 bool runs(const std::string& module, const nn::Node& node) {
@@ -104,7 +112,8 @@ void QConfigMapping::require_names(const nn::Graph& graph) const {
   for (const auto& [name, qconfig] : names_) require_node(graph, name, "set_module_name");
   for (const auto& [regex, qconfig] : regexes_)
     if (!any([&](const nn::Node& n) { return matches(regex, n.path); }))
-      throw ConfigError(str("set_module_name_regex: no layer of the model matches '", regex, "'"));
+      throw ConfigError(str("set_module_name_regex: no layer of the model matches '", regex, "'"),
+                        did_you_mean(regex, paths_of(graph)));
   for (const Ordered& o : ordered_) {
     require_node(graph, o.name, "set_module_name_object_type_order");
     if (!any([&](const nn::Node& n) {

@@ -5,6 +5,7 @@
 
 #include "apps/train/layer_files.h"
 #include "core/error.h"
+#include "core/text.h"
 #include "nn/model.h"
 #include "qat/presets.h"
 #include "qat/quantizer.h"
@@ -141,12 +142,23 @@ void add_layer_flags(Options& options, LayerConfig& c) {
                          "linear)"});
   options.texts("--include", c.include,
                 {.help = "the only layers to quantize, named the same way"});
+  options.texts("--layer-wbits", c.wbits,
+                {.help = "bits of single layers' weights: layer1.0.conv1=4, 'layer3.*=2', "
+                         "linear=8; the last that names a layer counts"});
   options.flag("--strict", c.strict, {.help = "an operation that stays float is an error"});
 }
 
 void add_freeze_flag(Options& options, bool& check_freeze) {
   options.flag("--check-freeze", check_freeze,
                {.help = "exit 9 unless the int8 file scores as the network before it was frozen"});
+}
+
+LayerBits layer_bits(const std::string& text) {
+  const size_t place = text.rfind('=');
+  const std::string bits = place == std::string::npos ? "" : text.substr(place + 1);
+  if (place == 0 || bits.size() != 1 || bits[0] < '2' || bits[0] > '8')
+    throw ConfigError(str("--layer-wbits ", in_quotes(text), ", expected NAME=BITS, 2 to 8 bits"));
+  return {text.substr(0, place), bits[0] - '0'};
 }
 
 void add_grad_precision_flag(Options& options, std::string& precision) {

@@ -60,6 +60,7 @@ struct LowBitConfig {
 // Which layers are quantized: patterns of names and types.
 struct LayerConfig {
   std::vector<std::string> exclude, include;
+  std::vector<std::string> wbits;  // "layer1.*=4"
   bool strict = false;
   // Files with a QConfigMapping and a BackendConfig, and what is in them; null: none.
   std::string mapping_file, backend_file;
@@ -122,6 +123,14 @@ autograd::GradPrecision grad_precision_of(const std::string& flag);
 // (resnet20 on drawn pictures of 32 pixels); float epochs and learning rate depend on whether there
 // are weights. Throws ConfigError for what contradicts itself.
 void complete(TrainConfig& config, const Options& options);
+
+// Bits of the weights of the layers that a pattern means.
+struct LayerBits {
+  std::string pattern;
+  int bits;
+};
+// What a word of --layer-wbits means. Throws ConfigError.
+LayerBits layer_bits(const std::string& text);
 
 // What --model, --quantizer, --observer and --preset can be.
 std::vector<std::string> model_names();

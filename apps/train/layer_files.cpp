@@ -37,6 +37,8 @@ void add_layer_file_flags(Options& options, LayerConfig& c) {
   for (const char* file : {"--qconfig-mapping", "--backend-config"})
     for (const char* flag : {"--exclude", "--include"})
       options.contradiction(flag, file, "a mapping leaves layers out with null");
+  for (const char* file : {"--qconfig-mapping", "--backend-config"})
+    options.contradiction("--layer-wbits", file, "a mapping says the bits of each layer");
 }
 
 void read_layer_files(LayerConfig& c) {
@@ -56,6 +58,10 @@ std::shared_ptr<const qat::BackendQuantizer> quantizer_of(const qat::Quantizatio
   auto quantizer = std::make_shared<qat::EngineQuantizer>(config);
   for (const std::string& pattern : layers.exclude) quantizer->exclude(pattern);
   for (const std::string& pattern : layers.include) quantizer->include(pattern);
+  for (const std::string& text : layers.wbits) {
+    const auto [pattern, bits] = layer_bits(text);
+    quantizer->set_weight_bits(pattern, bits);
+  }
   return quantizer;
 }
 

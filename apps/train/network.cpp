@@ -129,6 +129,7 @@ Json describe_network(const TrainConfig& c, int64_t classes,
   j.set("include", texts(c.layers.include));
   if (!c.layers.mapping.is_null()) j.set("qconfig_mapping", c.layers.mapping);
   if (!c.layers.backend.is_null()) j.set("backend_config", c.layers.backend);
+  j.set("layer_wbits", texts(c.layers.wbits));
   j.set("resize_size", c.data.val_resize_size);
   j.set("crop_size", c.data.val_crop_size);
   j.set("mean", std::move(mean));
@@ -158,6 +159,7 @@ NetworkDescription network_from(const Json& j) {
   if (const Json* list = j.find("include")) c.layers.include = texts(*list);
   if (const Json* dict = j.find("qconfig_mapping")) c.layers.mapping = *dict;
   if (const Json* dict = j.find("backend_config")) c.layers.backend = *dict;
+  if (const Json* list = j.find("layer_wbits")) c.layers.wbits = texts(*list);
   c.data.val_resize_size = static_cast<int>(j.at("resize_size").as_int());
   c.data.val_crop_size = static_cast<int>(j.at("crop_size").as_int());
   for (size_t i = 0; i < 3; ++i) {

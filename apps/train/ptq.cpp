@@ -89,68 +89,142 @@ uint64_t bytes_of(const nn::GraphModule& model) {
   return bytes;
 }
 
+// One job: the float network, and its forms on integers.
+class PtqJob {
+ public:
+  PtqJob(const PtqConfig& config, const Say& say)
+      : c_(config), say_(say), sets_(open_datasets(c_.data, false)), calibration_(c_) {
+    const int64_t classes =
+        c_.model.num_classes.value_or(static_cast<int64_t>(sets_.class_names.size()));
+    model_ = build_float(c_.model, classes, c_.data.val_crop_size, c_.data.seed, say_);
+    model_->eval();
+    result_.float_bytes = bytes_of(*model_);
+    if (c_.bn_batches > 0) qat::reestimate_batch_norm(*model_, calibration_.batches(c_.bn_batches));
+    folded_ = fold_and_equalize(c_, *model_, calibration_.batches(), say_);
+    reference_ = std::make_unique<nn::GraphModule>(folded_);
+    reference_->eval();
+  }
+
+  PtqResult run() {
+    if (!c_.float_output.empty()) write_float();
+    LayerConfig layers = c_.layers;
+    if (wants_search(c_.search)) {
+      result_.search = search(c_.search, c_.layers, c_.wbits, c_.first_last_8_bits, hooks());
+      layers = result_.search.layers;
+    }
+    const auto quantized = quantize_finally(layers);
+    result_.int8_bytes = write(*quantized);
+    score_all(*quantized);
+    return std::move(result_);
+  }
+
+ private:
+  void write_float() {
+    const auto trainable = std::static_pointer_cast<nn::GraphModule>(model_->clone());
+    qat::unfold_batch_norm(folded_, *trainable, calibration_.batches());
+    make_folders(folder_of(c_.float_output));
+    nn::save_weights(c_.float_output, *trainable);
+  }
+
+  qat::Prepared prepare(const LayerConfig& layers, int wbits) const {
+    qat::QuantizationConfig config =
+        preset_config(c_.preset, wbits, c_.abits, c_.w_observer, c_.observer);
+    config.first_last_8_bits = c_.first_last_8_bits;
+    config.add_operands_8_bits = c_.add_operands_8_bits;
+    // A copy of its own: bias correction moves parameters.
+    return qat::prepare_qat(folded_.deep_copy(), *quantizer_of(config, layers));
+  }
+
+  int64_t correct_biases(nn::GraphModule& quantized) {
+    return c_.bias_correction ? qat::correct_biases(quantized, *reference_, calibration_.batches())
+                              : 0;
+  }
+
+  std::unique_ptr<nn::GraphModule> quantize_finally(const LayerConfig& layers) {
+    qat::Prepared prepared = prepare(layers, c_.wbits);
+    if (c_.layers.strict) refuse_floats(prepared.report);
+    if (const int64_t floats = float_operations(prepared.report); floats > 0)
+      say_(str(floats, " operations stay float"));
+    auto quantized = std::make_unique<nn::GraphModule>(std::move(prepared.graph));
+    reset_peak_memory();
+    const auto start = std::chrono::steady_clock::now();
+    qat::calibrate(*quantized, calibration_.batches());
+    result_.calibration_images = calibration_.images();
+    result_.calibration_seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    result_.calibration_peak_bytes = memory_stats().peak_bytes;
+    say_(str("calibrated on ", result_.calibration_images, " pictures in ",
+             fixed(result_.calibration_seconds, 1), " s"));
+    if (c_.adaround) round_adaptively(c_, *quantized, *reference_, calibration_.batches(), say_);
+    if (const int64_t layers_moved = correct_biases(*quantized); c_.bias_correction)
+      say_(str("corrected the biases of ", layers_moved, " layers"));
+    return quantized;
+  }
+
+  PtqHooks hooks() {
+    PtqHooks hooks;
+    // Without AdaRound, which takes long and only helps.
+    hooks.quantize = [this](const LayerConfig& layers, int wbits) {
+      auto quantized = std::make_unique<nn::GraphModule>(prepare(layers, wbits).graph);
+      qat::calibrate(*quantized, calibration_.batches());
+      correct_biases(*quantized);
+      return quantized;
+    };
+    hooks.int8_top1 = [this](const nn::GraphModule& quantized) {
+      qat::Int8Session session(deploy(quantized, c_.model, c_.data, sets_.class_names));
+      return score({network_of(session)})[0].top1();
+    };
+    hooks.float_top1 = [this] { return score({network_of(*model_)})[0].top1(); };
+    hooks.file_bytes = [this](const nn::GraphModule& quantized) { return write(quantized); };
+    hooks.batches = calibration_.batches(c_.search.sensitivity_batches);
+    hooks.say = say_;
+    return hooks;
+  }
+
+  // Bytes of the int8 file.
+  uint64_t write(const nn::GraphModule& quantized) {
+    result_.graph = deploy(quantized, c_.model, c_.data, sets_.class_names);
+    make_folders(folder_of(c_.output));
+    qat::save_int8_graph(result_.graph, c_.output);
+    return InputFile(c_.output, FileUse::model).size();
+  }
+
+  std::vector<Score> score(const std::vector<Network>& networks) const {
+    data::Loader val(sets_.val, val_transform(c_.data), val_loader_options(c_.data));
+    return evaluate(networks, val);
+  }
+
+  void score_all(nn::GraphModule& quantized) {
+    qat::Int8Session session(result_.graph);
+    // Bias correction moved the copy alone: the reference is still the equalized float network.
+    std::vector<Network> networks = {network_of(*model_), network_of(session)};
+    const bool changed = c_.equalize || c_.absorb_biases;
+    if (changed) networks.push_back(network_of(*reference_));
+    if (c_.check_freeze) networks.push_back(network_of(quantized));
+    const std::vector<Score> scores = score(networks);
+    result_.real = scores[0];
+    result_.int8 = scores[1];
+    if (c_.check_freeze) {
+      require_equal_scores(scores.back(), result_.int8);
+      say_("frozen, with the same scores");
+    }
+    if (changed) say_(str("float after equalization: top-1 ", fixed(scores[2].top1(), 2)));
+  }
+
+  const PtqConfig& c_;
+  const Say& say_;
+  Datasets sets_;
+  CalibrationSet calibration_;
+  std::shared_ptr<nn::GraphModule> model_;
+  nn::Graph folded_;
+  std::unique_ptr<nn::GraphModule> reference_;
+  PtqResult result_;
+};
+
 }  // namespace
 
-PtqResult run_ptq(const PtqConfig& c, const Say& say) {
-  const Datasets sets = open_datasets(c.data, false);
-  const int64_t classes =
-      c.model.num_classes.value_or(static_cast<int64_t>(sets.class_names.size()));
-  const CalibrationSet calibration(c);
-  const auto model = build_float(c.model, classes, c.data.val_crop_size, c.data.seed, say);
-  model->eval();
-  PtqResult result;
-  result.float_bytes = bytes_of(*model);
-  if (c.bn_batches > 0) qat::reestimate_batch_norm(*model, calibration.batches(c.bn_batches));
-  const nn::Graph folded = fold_and_equalize(c, *model, calibration.batches(), say);
-  nn::GraphModule reference(folded);
-  reference.eval();
-  if (!c.float_output.empty()) {
-    const auto trainable = std::static_pointer_cast<nn::GraphModule>(model->clone());
-    qat::unfold_batch_norm(folded, *trainable, calibration.batches());
-    make_folders(folder_of(c.float_output));
-    nn::save_weights(c.float_output, *trainable);
-  }
-  // A copy of its own: bias correction moves parameters.
-  qat::Prepared prepared = qat::prepare_qat(
-      folded.deep_copy(),
-      *quantizer_of(preset_config(c.preset, c.wbits, c.abits, c.w_observer, c.observer), c.layers));
-  if (c.layers.strict) refuse_floats(prepared.report);
-  if (const int64_t floats = float_operations(prepared.report); floats > 0)
-    say(str(floats, " operations stay float"));
-  nn::GraphModule quantized(std::move(prepared.graph));
-  reset_peak_memory();
-  const auto start = std::chrono::steady_clock::now();
-  qat::calibrate(quantized, calibration.batches());
-  result.calibration_images = calibration.images();
-  result.calibration_seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  result.calibration_peak_bytes = memory_stats().peak_bytes;
-  say(str("calibrated on ", result.calibration_images, " pictures in ",
-          fixed(result.calibration_seconds, 1), " s"));
-  if (c.adaround) round_adaptively(c, quantized, reference, calibration.batches(), say);
-  if (c.bias_correction)
-    say(str("corrected the biases of ",
-            qat::correct_biases(quantized, reference, calibration.batches()), " layers"));
-  result.graph = deploy(quantized, c.model, c.data, sets.class_names);
-  make_folders(folder_of(c.output));
-  qat::save_int8_graph(result.graph, c.output);
-  result.int8_bytes = InputFile(c.output, FileUse::model).size();
-  qat::Int8Session session(result.graph);
-  data::Loader val(sets.val, val_transform(c.data), val_loader_options(c.data));
-  // Bias correction moved the copy alone: the reference is still the equalized float network.
-  std::vector<Network> networks = {network_of(*model), network_of(session)};
-  if (c.equalize || c.absorb_biases) networks.push_back(network_of(reference));
-  if (c.check_freeze) networks.push_back(network_of(quantized));
-  const std::vector<Score> scores = evaluate(networks, val);
-  result.real = scores[0];
-  result.int8 = scores[1];
-  if (c.check_freeze) {
-    require_equal_scores(scores.back(), result.int8);
-    say("frozen, with the same scores");
-  }
-  if (c.equalize || c.absorb_biases)
-    say(str("float after equalization: top-1 ", fixed(scores[2].top1(), 2)));
-  return result;
+PtqResult run_ptq(const PtqConfig& config, const Say& say) {
+  return PtqJob(config, say).run();
 }
 
 }  // namespace stair::apps

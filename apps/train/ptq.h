@@ -2,6 +2,7 @@
 #pragma once
 
 #include "apps/train/network.h"
+#include "apps/train/ptq_search.h"
 
 namespace stair::apps {
 
@@ -17,8 +18,10 @@ struct PtqConfig {
   bool adaround = false;
   int64_t adaround_iterations = 10000;
   int64_t bn_batches = 0;
+  bool first_last_8_bits = true, add_operands_8_bits = true;
   LayerConfig layers;
   bool check_freeze = false;
+  PtqSearchConfig search;
   std::string output;        // int8 file
   std::string float_output;  // empty: none
 };
@@ -30,11 +33,12 @@ struct PtqResult {
   double calibration_seconds = 0;
   uint64_t float_bytes = 0, int8_bytes = 0;
   uint64_t calibration_peak_bytes = 0;  // the most that tensors took
+  PtqSearchResult search;
 };
 
-// Folds batch norm, equalizes, calibrates, rounds, corrects, converts, writes and scores, as the
-// configuration says; `say` gets a line about each step. Throws what data, weights and conversion
-// throw.
+// Folds batch norm, equalizes, searches bits and float layers, calibrates, rounds, corrects,
+// converts, writes and scores, as the configuration says; `say` gets a line about each step. Throws
+// what data, weights and conversion throw.
 PtqResult run_ptq(const PtqConfig& config, const Say& say);
 
 }  // namespace stair::apps

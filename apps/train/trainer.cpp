@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <iostream>
 #include <set>
+#include <tuple>
 
 #include "apps/program/environment.h"
 #include "apps/program/report.h"
@@ -168,6 +169,7 @@ Json Trainer::settings() const {
   j.set("distill", low_bit.distill);
   j.set("weight_mean", low_bit.weight_mean);
   j.set("oscillations", low_bit.track_oscillations || low_bit.freeze_oscillations > 0);
+  j.set("layer_wbits", join(config_.layers.wbits));
   j.set("progressive_bits", join(low_bit.progressive_texts));
   j.set("opt", config_.opt);
   j.set("batch_size", config_.data.batch_size);
@@ -220,8 +222,13 @@ TrainConfig Trainer::config_of_epoch(int64_t epoch) const {
   const int64_t epochs = std::max<int64_t>(config_.epochs - *config_.float_epochs, 1);
   const int64_t stage = std::clamp<int64_t>(epoch * stages / epochs, 0, stages - 1);
   if (stage + 1 == stages) return c;
-  c.wbits = std::max(c.wbits, bits[static_cast<size_t>(stage)]);
-  c.abits = std::max(c.abits, bits[static_cast<size_t>(stage)]);
+  const int of_stage = bits[static_cast<size_t>(stage)];
+  c.wbits = std::max(c.wbits, of_stage);
+  c.abits = std::max(c.abits, of_stage);
+  for (std::string& text : c.layers.wbits) {
+    const LayerBits layer = layer_bits(text);
+    text = str(layer.pattern, "=", std::max(layer.bits, of_stage));
+  }
   return c;
 }
 
@@ -240,8 +247,7 @@ void Trainer::enter_qat(int64_t epoch) {
     teacher = low_bit_->teacher();
   else if (config_.low_bit.distill > 0)
     teacher = std::static_pointer_cast<nn::GraphModule>(float_model_->clone());
-  wbits_ = config.wbits;
-  abits_ = config.abits;
+  stage_ = config;
   QatNetwork qat = build_qat(*float_model_, config);
   model_ = qat.graph;
   low_bit_ = std::make_unique<LowBitHelp>(config_.low_bit, *model_, std::move(teacher));
@@ -261,7 +267,7 @@ void Trainer::begin_epoch() {
   const bool quantized = qat_epoch() >= 0;
   const auto bits = [&](int64_t epoch) {
     const TrainConfig c = config_of_epoch(epoch);
-    return std::pair(c.wbits, c.abits);
+    return std::tuple(c.wbits, c.abits, c.layers.wbits);
   };
   // Another stage of the bits begins; a run that resumes inside one has it already.
   const bool next_stage = quantized && state_.qat && state_.batch == 0 && qat_epoch() > 0 &&
@@ -344,19 +350,14 @@ void Trainer::save(bool must_work) {
   state_.random = autograd::default_random().state();
   char name[64];
   std::snprintf(name, sizeof name, "checkpoint-%08lld.stair", static_cast<long long>(state_.step));
-  TrainConfig network = config_;
-  if (state_.qat) {
-    network.wbits = wbits_;
-    network.abits = abits_;
-  }
   std::vector<NamedTensor> of_qat;
   if (low_bit_) of_qat = low_bit_->state();
   for (NamedTensor& t : health_.state()) of_qat.push_back(std::move(t));
   try {
     folder_->restore();
     save_checkpoint(folder_->file(name), state_, settings(),
-                    describe_network(network, classes_, sets_.class_names), *model_, *optimizer_,
-                    of_qat);
+                    describe_network(state_.qat ? stage_ : config_, classes_, sets_.class_names),
+                    *model_, *optimizer_, of_qat);
     failed_saves_ = 0;
     (void)prune_checkpoints(folder_->path(), config_.checkpoint_hist, is_valid_checkpoint);
   } catch (const IoError& error) {

@@ -91,7 +91,7 @@ class Trainer {
   std::shared_ptr<nn::GraphModule> float_model_;  // of QAT epochs; shares their parameters
   std::unique_ptr<LowBitHelp> low_bit_;           // of QAT epochs
   HealthLog health_;                              // of QAT epochs
-  int wbits_ = 0, abits_ = 0;                     // of the stage that runs
+  TrainConfig stage_;                             // with the bits of the stage that runs
   std::unique_ptr<nn::Optimizer> optimizer_;
   nn::Schedule schedule_;
   RunState state_;

@@ -173,5 +173,37 @@ TEST(NodePatterns, TypesHaveTheNamesOfTorchToo) {
     EXPECT_EQ(object_type(torch), op);
 }
 
+TEST(EngineQuantizer, WeightBitsOfALayerBeatTheFirstAndLastEight) {
+  const nn::Graph graph = resnet();
+  EngineQuantizer quantizer(x86_config(6));
+  quantizer.set_weight_bits("layer1", 4)
+      .set_weight_bits("layer1.0.conv?", 2)
+      .set_weight_bits("Linear", 5);
+  auto bits = weight_bits(graph, quantizer);
+  EXPECT_EQ(bits["conv1"], 8);
+  EXPECT_EQ(bits["layer1.0.conv2"], 2);
+  EXPECT_EQ(bits["layer1.1.conv1"], 4);
+  EXPECT_EQ(bits["layer2.0.conv1"], 6);
+  EXPECT_EQ(bits["fc"], 5);
+  quantizer.set_weight_bits("conv2d", 3).exclude("layer2");
+  bits = weight_bits(graph, quantizer);
+  EXPECT_EQ(bits["conv1"], 3);
+  EXPECT_EQ(bits["layer1.0.conv2"], 3);
+  EXPECT_EQ(bits["layer2.0.conv1"], 0);
+  EXPECT_EQ(bits["fc"], 5);
+}
+
+TEST(EngineQuantizerFault, WeightBitsOfNoLayerSaySo) {
+  const nn::Graph graph = resnet();
+  const auto prepare_with = [&](const char* pattern) {
+    return [&graph, pattern] {
+      prepare_qat(graph, EngineQuantizer(x86_config()).set_weight_bits(pattern, 4));
+    };
+  };
+  expect_config_error(prepare_with("layer9"), {"weight bits", "'layer9'", "'layer1'"});
+  expect_config_error(prepare_with("relu"), {"'relu' names no convolution or linear layer"});
+  expect_config_error([] { EngineQuantizer().set_weight_bits("fc", 9); }, {"9"});
+}
+
 }  // namespace
 }  // namespace stair::qat
