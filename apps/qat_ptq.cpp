@@ -36,6 +36,8 @@ void add_flags(Options& options, Settings& s) {
                  {.help = "range of weights (default: the preset's)"});
   options.integer("--wbits", c.wbits, {.min = 2, .max = 8}, {.help = "bits of weights"});
   options.integer("--abits", c.abits, {.min = 2, .max = 8}, {.help = "bits of activations"});
+  options.integer("--group-size", c.group_size, {.min = 0, .max = 1 << 20},
+                  {.help = "inputs of a linear layer that share a scale, 0: all of an output"});
   options.flag("--equalize", c.equalize, {.help = "cross-layer equalization", .usual = true});
   options.flag("--absorb-biases", c.absorb_biases,
                {.help = "high biases move to the next layer, after --equalize"});

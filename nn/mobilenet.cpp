@@ -52,25 +52,36 @@ class InvertedResidual : public Module {
   std::shared_ptr<Module> conv_;
 };
 
-struct Stage {
-  int64_t expansion, channels, blocks, stride;
-};
-constexpr Stage kStages[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
-                             {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+using Setting = std::vector<std::array<int64_t, 4>>;  // t, c, n, s
+const Setting kPaper = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
+                        {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+
+void check_setting(const ModelOptions& options) {
+  if (options.round_nearest < 1)
+    throw ConfigError(
+        str("mobilenet_v2: round_nearest is ", options.round_nearest, ", expected at least 1"));
+  for (const auto& [t, c, n, s] : options.inverted_residual_setting)
+    if (t < 1 || c < 1 || n < 1 || s < 1 || s > 2)
+      throw ConfigError(str("mobilenet_v2: inverted_residual_setting has [", t, ", ", c, ", ", n,
+                            ", ", s, "], expected [t, c, n, s] of at least 1, s of at most 2"));
+}
 
 class MobileNetV2 : public PooledClassifier {
  public:
   MobileNetV2(const ModelOptions& options, Random& random) {
-    int64_t in = make_divisible(32 * options.width);
-    const int64_t last = make_divisible(1280 * std::max(1.0, options.width));
+    const auto channels = [&](double count) {
+      return make_divisible(count, options.round_nearest);
+    };
+    int64_t in = channels(32 * options.width);
+    const int64_t last = channels(1280 * std::max(1.0, options.width));
     auto features = std::make_shared<Sequential>();
     features->append(conv_bn_act(conv3x3(3, in, 2, options.same_upper_padding, random), options));
-    for (const Stage& s : kStages) {
-      const int64_t out = make_divisible(static_cast<double>(s.channels) * options.width);
-      for (int64_t i = 0; i < s.blocks; ++i) {
-        const int64_t stride = i == 0 ? s.stride : 1;
+    const Setting& given = options.inverted_residual_setting;
+    for (const auto& [t, c, n, s] : given.empty() ? kPaper : given) {
+      const int64_t out = channels(static_cast<double>(c) * options.width);
+      for (int64_t i = 0; i < n; ++i) {
         features->append(
-            std::make_shared<InvertedResidual>(in, out, stride, s.expansion, options, random));
+            std::make_shared<InvertedResidual>(in, out, i == 0 ? s : 1, t, options, random));
         in = out;
       }
     }
@@ -96,6 +107,7 @@ int64_t make_divisible(double channels, int64_t divisor) {
 
 std::shared_ptr<Module> make_mobilenet_v2(const ModelOptions& options) {
   check_options("mobilenet_v2", options);
+  check_setting(options);
   Random random(options.seed);
   return std::make_shared<MobileNetV2>(options, random);
 }

@@ -2,6 +2,7 @@
 // the build lists the files.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,10 @@ struct ModelOptions {
   std::optional<int64_t> num_classes = {};  // the definition's own when absent
   double width = 1;                         // factor of all channel counts
   bool relu6 = true;                        // MobileNetV2 only: ReLU6, else ReLU
+  // MobileNetV2 only. Channel counts are multiples of `round_nearest`; each row of the setting is
+  // expansion t, channels c, blocks n, stride s of the first; empty: the paper's seven.
+  int64_t round_nearest = 8;
+  std::vector<std::array<int64_t, 4>> inverted_residual_setting = {};
   // Every 3x3 convolution of stride 2 pads 0 above and left, 1 below and right (TensorFlow's
   // "same"), else 1 on every side.
   bool same_upper_padding = false;

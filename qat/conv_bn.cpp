@@ -4,9 +4,12 @@
 
 #include "autograd/dequantize.h"
 #include "autograd/ops/batch_norm.h"
+#include "autograd/ops/dequantize.h"
 #include "autograd/ops/div.h"
+#include "autograd/ops/group_linear.h"
 #include "autograd/ops/linear.h"
 #include "autograd/ops/mul.h"
+#include "autograd/ops/quantize.h"
 #include "autograd/ops/reshape.h"
 #include "autograd/ops/sub.h"
 #include "core/parallel.h"
@@ -85,6 +88,15 @@ Variable in_whole_steps(const Variable& b, float x_scale, const QParams& weight)
                           [](const Tensor& gy) { return std::vector<Tensor>{gy}; });
 }
 
+// The real numbers of b in s8 codes.
+Variable in_int8(const Variable& b) {
+  QuantizationSpec spec = weight_spec();
+  spec.axis = -1;
+  const Range range = range_of(b.value(), spec.axis);
+  return autograd::dequantize(
+      autograd::quantize(b, qparams_of(range.min, range.max, spec), DType::s8));
+}
+
 }  // namespace
 
 QatConv::QatConv(const QatConvOptions& options, std::shared_ptr<Quantizer> weight_quantizer)
@@ -106,20 +118,30 @@ Variable QatConv::forward(const Variable&) {
                     "call forward_many with x, weight, bias and the batch norm's variables");
 }
 
+Variable QatConv::quantized(const Variable& weight) const {
+  const int64_t g = options_.group_size;
+  return (*weight_quantizer_)(g > 0 ? autograd::reshape(weight, {weight.shape().numel() / g, g})
+                                    : weight);
+}
+
 Variable QatConv::convolve(const Variable& x, const Variable& w, const Variable& bias) const {
+  if (options_.group_size > 0) return autograd::group_linear(x, w, bias);
   return options_.linear ? autograd::linear(x, w, bias)
                          : autograd::conv2d(x, w, bias, options_.conv);
 }
 
 QatConv::Folded QatConv::folded(std::span<const Variable> in, float x_scale) const {
   Folded form = folded_real_bias(in);
-  if (options_.integer_bias && x_scale > 0 && form.bias.defined() && form.weight.quantized())
+  if (x_scale <= 0 || !form.bias.defined() || !form.weight.quantized()) return form;
+  if (options_.int8_bias)
+    form.bias = in_int8(form.bias);
+  else if (options_.integer_bias && options_.group_size == 0)
     form.bias = in_whole_steps(form.bias, x_scale, form.weight.value().qparams());
   return form;
 }
 
 QatConv::Folded QatConv::folded_real_bias(std::span<const Variable> in) const {
-  if (!options_.batch_norm) return {(*weight_quantizer_)(in[1]), in[2]};
+  if (!options_.batch_norm) return {quantized(in[1]), in[2]};
   const Variable f = bn_factor(in[3], in[6], options_.eps, false);
   const Variable weight = (*weight_quantizer_)(autograd::mul(in[1], per_output_channel(f, in[1])));
   Variable shift = autograd::mul(in[5], f);

@@ -8,14 +8,19 @@ namespace stair::qat {
 
 struct QatConvOptions {
   bool linear = false;
+  int64_t group_size = 0;        // of a linear layer: inputs of a scale, 0: all of an output
   autograd::Conv2dOptions conv;  // of a convolution
   bool batch_norm = false;
   double momentum = 0.1;
   double eps = 1e-5;
   // What ships has biases of whole steps of the accumulator, x scale * weight scale, so that
   // engines whose bias is an int32 compute the same (numerics.md, int32 bias); their gradient
-  // passes straight through. A bias of more than 2^30 steps stays as it is.
+  // passes straight through. A bias of more than 2^30 steps stays as it is, and that of a layer
+  // with groups, whose accumulators have several steps.
   bool integer_bias = false;
+  // Instead, biases of s8 codes, symmetric, one scale that follows the largest; gradient straight
+  // through.
+  bool int8_bias = false;
 };
 
 // Inputs of forward_many: x, weight, bias (or undefined); with batch norm also gamma, beta,
@@ -44,6 +49,9 @@ class QatConv final : public nn::Module {
   // With the statistics of the batch, `next` quantizes in the pass that normalizes.
   Variable forward_into(std::span<const Variable> inputs, nn::Module& next) override;
   std::shared_ptr<nn::Module> clone() const override;
+
+  // The integers of a weight; with groups [O*I/g, g], a row a scale.
+  Variable quantized(const Variable& weight) const;
 
   // What ships: integer weights with QParams, and the bias (undefined if there is none), real when
   // the input is (x_scale 0).

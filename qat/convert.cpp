@@ -267,7 +267,12 @@ class Conversion {
       throw ConfigError(str("convert: '", node.name,
                             "' is a convolution, dynamic quantization is for linear layers"));
     const QatConv::Folded form = deployed_weights(graph_, node, conv, x.real ? 0 : x.scale);
-    Int8Node& made = add(node, dynamic ? kDynamicLinear : x.real ? "float" : "conv", {input});
+    const bool grouped = conv.options().group_size > 0;
+    Int8Node& made = add(node,
+                         dynamic             ? kDynamicLinear
+                         : x.real || grouped ? "float"
+                                             : "conv",
+                         {input});
     made.format.real = true;
     const QParams& p = form.weight.value().qparams();
     made.store_weight(form.weight.value(), p.qmin, p.qmax);
@@ -278,7 +283,9 @@ class Conversion {
         sources.push_back(FloatSource::kFirstTensor);
         made.tensors.push_back(form.bias.value().clone());
       }
-      made.attributes.set("operation", std::string(linear ? "linear" : "conv2d"));
+      made.attributes.set("operation", std::string(grouped  ? "group_linear"
+                                                   : linear ? "linear"
+                                                            : "conv2d"));
       made.attributes.set("sources", sources);
     } else {
       if (form.bias.defined()) made.bias = form.bias.value().clone();

@@ -109,7 +109,9 @@ class Conversion {
         deployed_weights(from_, node, conv, x == codes_.end() ? 0 : x->second.scale[0]);
     const int weight = buffer(node.name + ".weight_codes", form.weight.value().clone());
     Node made;
-    made.op = conv.options().linear ? "linear" : "conv2d";
+    made.op = conv.options().group_size > 0 ? "group_linear"
+              : conv.options().linear       ? "linear"
+                                            : "conv2d";
     made.name = node.name;
     made.inputs = {ids_.at(node.inputs[0]),
                    dequantize(weight, to_.node(weight), to_.node(weight).name)};

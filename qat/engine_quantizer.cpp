@@ -82,6 +82,7 @@ class Annotator {
 
   QuantizationSpec weight_spec_of(const Node& node, const QuantizationConfig& config) const {
     QuantizationSpec spec = config.weight;
+    if (node.op != "linear") spec.group_size = 0;
     const std::optional<int> bits = owner_.weight_bits_of(node);
     if (bits && *bits != spec.bits) set_bits(spec, *bits);
     if (!bits && config.first_last_8_bits && (node.id == first_ || node.id == last_))
@@ -93,7 +94,7 @@ class Annotator {
     annotate_inputs(node, config);
     auto& inputs = annotations_[node.id].input_qspec_map;
     inputs[node.inputs[1]] = weight_spec_of(node, config);
-    if (node.inputs.size() > 2 && node.inputs[2] >= 0)
+    if (node.inputs.size() > 2 && node.inputs[2] >= 0 && !config.weight.int8_bias)
       inputs[node.inputs[2]] = bias_spec({node.inputs[0], node.id}, {node.inputs[1], node.id});
     int end = node.id;
     if (node.op == "conv2d") end = take_next(end, {"batch_norm"});

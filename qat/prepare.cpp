@@ -156,6 +156,8 @@ class Preparation {
     std::vector<int> inputs = graph_.node(node.id).inputs;
     inputs.resize(3, -1);
     const QuantizationSpec& spec = sets_.find({node.inputs[1], node.id})->spec;
+    options.group_size = spec.group_size;
+    options.int8_bias = spec.int8_bias;
     tell(node, true, "weights " + describe(spec));
     if (const int norm = foldable_norm(node); norm >= 0) {
       const Node& bn = graph_.node(norm);
@@ -174,12 +176,21 @@ class Preparation {
     made.inputs = inputs;
     made.shape = graph_.node(tensor).shape;
     made.module =
-        std::make_shared<QatConv>(options, make_quantizer(spec, spec.axis < 0 ? 1 : w[0]));
+        std::make_shared<QatConv>(options, make_quantizer(spec, scales_of(node, spec, w)));
     const int value = graph_.insert_after(tensor, made);
     graph_.replace_uses(tensor, value);
     if (tensor != node.id) drop(tensor);
     drop(node.id);
     return value;
+  }
+
+  static int64_t scales_of(const Node& node, const QuantizationSpec& spec, const Shape& w) {
+    if (spec.group_size == 0) return spec.axis < 0 ? 1 : w[0];
+    if (node.op != "linear" || w[1] % spec.group_size != 0)
+      throw ConfigError(str("prepare: groups of ", spec.group_size, " weights for '", node.name,
+                            "' (", node.op, ") with weights ", w),
+                        "groups are for linear layers, of a size that divides their inputs");
+    return w.numel() / spec.group_size;
   }
 
   static bool has_bias(const Node& node) { return node.inputs.size() > 2 && node.inputs[2] >= 0; }

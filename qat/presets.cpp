@@ -33,6 +33,12 @@ QuantizationConfig weight_only_config() {
   return config;
 }
 
+QuantizationConfig quark_config() {
+  QuantizationConfig config{activations("minmax", true, true), weights(false)};
+  config.weight.int8_bias = true;
+  return config;
+}
+
 QuantizationConfig tqt_config() {
   QuantizationConfig config{activations("minmax"), weights(false)};
   config.activation.quantizer = config.weight.quantizer = "tqt";
@@ -57,9 +63,8 @@ const std::vector<Preset>& presets() {
       {"tensorrt",
        "s8 symmetric activations, entropy; weights per channel, [-127, 127]",
        {activations("entropy", true, true), weights(true, -127)}},
-      {"quark",
-       "s8 symmetric activations and weights per tensor, extremes",
-       {activations("minmax", true, true), weights(false)}},
+      {"quark", "s8 symmetric activations, weights and biases per tensor, extremes",
+       quark_config()},
       {"tqt", "power-of-two scales per tensor", tqt_config()},
       {"x86-dynamic",
        "linear layers: weights per channel, u8 activations with the range of each batch",

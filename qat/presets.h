@@ -11,7 +11,7 @@ namespace stair::qat {
 //   qnnpack              the same with weights per tensor
 //   xnnpack              s8 affine activations, histogram; s8 weights in [-127, 127] per tensor
 //   tensorrt             s8 symmetric activations, entropy; s8 weights in [-127, 127] per channel
-//   quark                s8 symmetric, per tensor, extremes, activations and weights
+//   quark                s8 symmetric, per tensor, extremes, activations, weights and biases
 //   tqt                  power-of-two scales per tensor, 3sd of weights, kl_j of activations
 //   x86-dynamic          linear layers alone: s8 weights per channel, u8 affine activations with
 //   the

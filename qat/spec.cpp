@@ -33,6 +33,10 @@ void validate(const QuantizationSpec& spec) {
     throw ConfigError(
         "quantization: a dynamic range is for activations of 8 bits, u8 affine per "
         "tensor, with the quantizer ste");
+  if (spec.group_size != 0 &&
+      (spec.group_size < 2 || !spec.is_weight || spec.axis != 0 || !spec.symmetric))
+    throw ConfigError(str("quantization: groups of ", spec.group_size,
+                          ", expected at least 2, for symmetric weights with axis 0"));
   if (!(spec.percentile >= 50 && spec.percentile <= 100))
     throw ConfigError(str("quantization: percentile ", spec.percentile, ", expected 50 to 100"));
   if (!(spec.averaging_constant > 0 && spec.averaging_constant <= 1))
@@ -60,7 +64,10 @@ QuantizationSpec weight_spec(int bits) {
 std::string describe(const QuantizationSpec& spec) {
   return str(spec.quantizer, " ", spec.dtype(), " ", spec.bits, " bits ",
              spec.symmetric ? "symmetric" : "affine", " ", spec.is_dynamic ? "dynamic " : "",
-             spec.axis < 0 ? "per tensor" : "per channel");
+             spec.group_size > 0 ? str("per group of ", spec.group_size)
+             : spec.axis < 0     ? "per tensor"
+                                 : "per channel",
+             spec.int8_bias ? ", int8 bias" : "");
 }
 
 }  // namespace stair::qat

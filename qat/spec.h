@@ -19,8 +19,13 @@ struct QuantizationSpec {
   bool is_signed = false;  // codes s8 instead of u8
   bool symmetric = false;  // zero point fixed in the middle of the range (0 for s8)
   int axis = -1;           // channels of a scale each; -1: one scale for the tensor
-  int32_t qmin = 0;        // codes in use; `set_bits` gives the full range of the bits
+  // Weights of linear layers: a scale for so many inputs of each output, 0: one for all of them.
+  // The size must divide the inputs. Symmetric, axis 0.
+  int64_t group_size = 0;
+  int32_t qmin = 0;  // codes in use; `set_bits` gives the full range of the bits
   int32_t qmax = 255;
+  // Of weights: what ships has a bias of s8 codes, too, symmetric, with a scale for the tensor.
+  bool int8_bias = false;
   float eps = 0x1p-23F;  // the least scale that observers give
   double averaging_constant =
       0.01;  // moving average: m += c * (batch - m); 1: the current tensor alone
@@ -50,7 +55,7 @@ QuantizationSpec activation_spec(int bits = 8);
 // preset.
 QuantizationSpec weight_spec(int bits = 8);
 
-// Prints as "ste u8 8 bits affine per tensor".
+// Prints as "ste u8 8 bits affine per tensor", "ste s8 4 bits symmetric per group of 32".
 std::string describe(const QuantizationSpec& spec);
 
 }  // namespace stair::qat

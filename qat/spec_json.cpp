@@ -12,7 +12,8 @@ const std::vector<std::string> kKeys = {
     "dtype",      "qscheme",   "ch_axis",    "bits",
     "quant_min",  "quant_max", "eps",        "averaging_constant",
     "percentile", "scale",     "zero_point", "quantizer",
-    "observer",   "init",      "is_dynamic"};
+    "observer",   "init",      "is_dynamic", "group_size",
+    "int8_bias"};
 const std::vector<std::string> kSchemes = {"per_tensor_affine", "per_tensor_symmetric",
                                            "per_channel_affine", "per_channel_symmetric"};
 
@@ -45,6 +46,8 @@ Json to_json(const QuantizationSpec& spec) {
   j.set("dtype", spec.is_signed ? "qint8" : "quint8");
   j.set("qscheme", scheme_of(spec));
   if (spec.axis >= 0) j.set("ch_axis", spec.axis);
+  if (spec.int8_bias) j.set("int8_bias", true);
+  if (spec.group_size > 0) j.set("group_size", spec.group_size);
   j.set("bits", spec.bits);
   j.set("quant_min", spec.qmin);
   j.set("quant_max", spec.qmax);
@@ -72,6 +75,7 @@ QuantizationSpec spec_from_json(const Json& json, bool is_weight) {
   with("dtype", [&](const Json& j) { spec.is_signed = is_signed_type(j.as_string()); });
   with("qscheme", [&](const Json& j) { read_scheme(j.as_string(), spec); });
   with("ch_axis", [&](const Json& j) { spec.axis = whole(j); });
+  with("group_size", [&](const Json& j) { spec.group_size = j.as_int(); });
   with("bits", [&](const Json& j) { spec.bits = whole(j); });
   set_bits(spec, spec.bits);
   with("quant_min", [&](const Json& j) { spec.qmin = whole(j); });
@@ -84,6 +88,7 @@ QuantizationSpec spec_from_json(const Json& json, bool is_weight) {
   with("quantizer", [&](const Json& j) { spec.quantizer = j.as_string(); });
   with("observer", [&](const Json& j) { spec.observer = j.as_string(); });
   with("init", [&](const Json& j) { spec.init = j.as_string(); });
+  with("int8_bias", [&](const Json& j) { spec.int8_bias = j.as_bool(); });
   with("is_dynamic", [&](const Json& j) { spec.is_dynamic = j.as_bool(); });
   validate(spec);
   return spec;

@@ -60,6 +60,8 @@ void add_quantization_flags(Options& options, TrainConfig& c) {
                   {.help = "bits of weights", .usual = true});
   options.integer("--abits", c.abits, {.min = 2, .max = 8},
                   {.help = "bits of activations", .usual = true});
+  options.integer("--group-size", c.group_size, {.min = 0, .max = 1 << 20},
+                  {.help = "inputs of a linear layer that share a scale, 0: all of an output"});
   const std::vector<std::string> observers = observer_names();
   options.choice("--w-observer", c.w_observer, observers, {.help = "range of weights"});
   options.choice("--a-observer,--observer", c.a_observer, observers,

@@ -81,6 +81,7 @@ struct TrainConfig {
   int num_observer_update_epochs = 4, num_batch_norm_update_epochs = 3, convert_every = 2;
   std::string preset = "x86", quantizer = "ste";
   int wbits = 8, abits = 8;
+  int64_t group_size = 0;  // inputs of linear layers that share a scale; 0: all of an output
   std::string w_observer = "moving_average_minmax", a_observer = w_observer;
   std::string init;  // of learned scales; empty: the quantizer's default
   LowBitConfig low_bit;

@@ -63,6 +63,7 @@ QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
   qat::QuantizationConfig config =
       preset_config(c.preset, c.wbits, c.abits, c.w_observer, c.a_observer);
   config.weight.quantizer = config.activation.quantizer = c.quantizer;
+  config.weight.group_size = c.group_size;
   config.weight.init = config.activation.init = c.init;
   config.first_last_8_bits = c.first_last_8_bits;
   config.add_operands_8_bits = c.add_operands_8_bits;
@@ -121,6 +122,7 @@ Json describe_network(const TrainConfig& c, int64_t classes,
   j.set("quantizer", c.quantizer);
   j.set("wbits", c.wbits);
   j.set("abits", c.abits);
+  j.set("group_size", c.group_size);
   j.set("w_observer", c.w_observer);
   j.set("a_observer", c.a_observer);
   j.set("first_last_8_bits", c.first_last_8_bits);
@@ -155,6 +157,7 @@ NetworkDescription network_from(const Json& j) {
   c.first_last_8_bits = j.at("first_last_8_bits").as_bool();
   c.add_operands_8_bits = j.at("add_operands_8_bits").as_bool();
   // Absent in files of before these flags.
+  if (const Json* size = j.find("group_size")) c.group_size = size->as_int();
   if (const Json* list = j.find("exclude")) c.layers.exclude = texts(*list);
   if (const Json* list = j.find("include")) c.layers.include = texts(*list);
   if (const Json* dict = j.find("qconfig_mapping")) c.layers.mapping = *dict;

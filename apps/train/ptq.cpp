@@ -129,6 +129,7 @@ class PtqJob {
   qat::Prepared prepare(const LayerConfig& layers, int wbits) const {
     qat::QuantizationConfig config =
         preset_config(c_.preset, wbits, c_.abits, c_.w_observer, c_.observer);
+    config.weight.group_size = c_.group_size;
     config.first_last_8_bits = c_.first_last_8_bits;
     config.add_operands_8_bits = c_.add_operands_8_bits;
     // A copy of its own: bias correction moves parameters.

@@ -14,6 +14,7 @@ struct PtqConfig {
   std::string calib_dir;             // empty: data.train_dir
   std::string observer, w_observer;  // empty: the preset's
   int wbits = 8, abits = 8;
+  int64_t group_size = 0;
   bool equalize = false, absorb_biases = false, bias_correction = false;
   bool adaround = false;
   int64_t adaround_iterations = 10000;

@@ -18,7 +18,7 @@ struct FloatOp {
   size_t least, most;  // inputs
 };
 constexpr size_t kAny = 1 << 16;
-constexpr std::array<FloatOp, 29> kOps = {{{"add", 2, 2},
+constexpr std::array<FloatOp, 30> kOps = {{{"add", 2, 2},
                                            {"avg_pool2d", 1, 1},
                                            {"batch_norm", 5, 5},
                                            {"clamp", 1, 1},
@@ -29,6 +29,7 @@ constexpr std::array<FloatOp, 29> kOps = {{{"add", 2, 2},
                                            {"flatten", 1, 1},
                                            {"gelu", 1, 1},
                                            {"global_avg_pool", 1, 1},
+                                           {"group_linear", 2, 3},
                                            {"hardsigmoid", 1, 1},
                                            {"hardswish", 1, 1},
                                            {"leaky_relu", 1, 1},

@@ -44,7 +44,8 @@ inline QParams qparams_of(const Int8Format& f) {
 //   pad_channels  code -> code, the same format; before, after
 //   flatten       code -> code, the same format
 //   float         any -> real; operation, a name of autograd/op.h, its attributes, and sources:
-//                 what each of its inputs is (FloatSource)
+//                 what each of its inputs is (FloatSource). group_linear of codes is a linear layer
+//                 of integers: its weights s8 [O*I/g, g] have a scale a row
 //   dynamic_linear  real -> real; a linear layer whose input is quantized with the range of its own
 //                 values (qat/int8/float_node.h)
 

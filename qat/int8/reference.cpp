@@ -155,6 +155,8 @@ class Reference {
   }
 
   void compute_real(const Int8Node& n, Value& y) const {
+    if (n.attributes.get<std::string>("operation") == "group_linear" && !format(n).real)
+      return multiply_groups(n, y);
     std::vector<Tensor> inputs;
     for (size_t i = 0; i < n.inputs.size(); ++i) {
       const Value& x = input(n, i);
@@ -168,6 +170,29 @@ class Reference {
     }
     const Tensor result = run_float(n, inputs);
     y.real.assign(result.data<float>(), result.data<float>() + result.numel());
+  }
+
+  // y = ((bias + p_0) + p_1) + ...: an accumulator and a scale for each group of inputs.
+  void multiply_groups(const Int8Node& n, Value& y) const {
+    const Value& x = input(n);
+    const Int8Format& f = format(n);
+    const Tensor codes = n.weight_codes();
+    const int64_t features = x.shape[1], group = codes.size(1), groups = features / group;
+    for (int64_t row = 0; row < x.shape[0]; ++row)
+      for (int64_t o = 0; o < codes.size(0) / groups; ++o) {
+        float sum = n.tensors.empty() ? 0.0F : n.tensors[0].data<float>()[o];
+        for (int64_t j = o * groups; j < (o + 1) * groups; ++j) {
+          const int64_t first = row * features + (j - o * groups) * group;
+          int32_t acc = 0;
+          for (int64_t i = 0; i < group; ++i)
+            acc += (x.q[static_cast<size_t>(first + i)] - f.zero_point) *
+                   codes.data<int8_t>()[j * group + i];
+          const float product =
+              static_cast<float>(acc) * (f.scale * n.weight_scale.data<float>()[j]);
+          sum += product;
+        }
+        y.real.push_back(sum);
+      }
   }
 
   void multiply_dynamically(const Int8Node& n, Value& y) const {

@@ -45,7 +45,7 @@ class SoftRounding {
         floor_(static_cast<size_t>(w.numel())),
         h_(static_cast<size_t>(w.numel())),
         p_(p),
-        inner_(w.numel() / w.size(0)) {
+        inner_(w.numel() / static_cast<int64_t>(p.scale.size())) {
     for (int64_t i = 0; i < w.numel(); ++i) {
       const float steps = w.data<float>()[i] / scale(i), down = std::floor(steps);
       floor_[static_cast<size_t>(i)] = down;
@@ -84,9 +84,7 @@ class SoftRounding {
   }
 
  private:
-  float scale(int64_t i) const {
-    return p_.scale[p_.per_channel() ? static_cast<size_t>(i / inner_) : 0];
-  }
+  float scale(int64_t i) const { return p_.scale[static_cast<size_t>(i / inner_)]; }
   float code(int64_t i, float h) const { return floor_[static_cast<size_t>(i)] + h; }
   float value(int64_t i, float h) const {
     return scale(i) *
@@ -118,7 +116,7 @@ class SoftRounding {
   Tensor v_, m_, s_, g_, soft_;  // m_, s_: Adam's
   std::vector<float> floor_, h_;
   QParams p_;
-  int64_t inner_;  // weights of an output channel
+  int64_t inner_;  // weights of a scale
 };
 
 // By output channel, the mean over all rows of the squared error.
@@ -203,8 +201,8 @@ class Rounder {
     AdaRoundLayer line{.name = node.name, .rows = rows.count(), .weights = w.numel()};
     line.settled = rounding.settled();
     Tensor values = w;
-    values.copy_from(
-        better_channels(autograd::dequantize(nearest), rounding.hard(), rows, bias, clip, line));
+    values.copy_from(better_channels(autograd::dequantize(nearest).reshape(w.shape()),
+                                     rounding.hard(), rows, bias, clip, line));
     if (!on_grid(rounded(conv, w), w))
       throw ConfigError(str("adaround: the quantizer '", conv.weight_quantizer().spec().quantizer,
                             "' of '", node.name, "' does not keep values on its grid"),
@@ -218,7 +216,7 @@ class Rounder {
 
   static Tensor rounded(const QatConv& conv, const Tensor& w) {
     const autograd::NoGrad no_grad;
-    return conv.weight_quantizer()(Variable(w)).value();
+    return conv.quantized(Variable(w)).value();
   }
 
   static bool on_grid(const Tensor& codes, const Tensor& w) {

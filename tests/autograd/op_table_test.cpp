@@ -19,6 +19,7 @@
 #include "autograd/ops/flatten.h"
 #include "autograd/ops/gelu.h"
 #include "autograd/ops/global_avg_pool.h"
+#include "autograd/ops/group_linear.h"
 #include "autograd/ops/hardsigmoid.h"
 #include "autograd/ops/hardswish.h"
 #include "autograd/ops/leaky_relu.h"
@@ -90,6 +91,7 @@ void run_all() {
   conv2d(x, random({6, 3, 2, 2}, 4), Variable(),
          {.stride = {2, 1}, .padding = {1, 0, 2, 1}, .dilation = {1, 2}, .groups = 2});
   linear(x, random({3, 4}, 5), random({3}, 6));
+  group_linear(x, random({6, 2}, 5), random({3}, 6));
   batch_norm(x, c, d, c, d, {.training = false, .momentum = 0.3, .eps = 0.1});
   concat({x, x}, 2);
   const Pool2dOptions pool{{3, 2}, {2, 1}, {1, 0, 2, 1}, false};

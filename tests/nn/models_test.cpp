@@ -138,6 +138,40 @@ TEST(Models, MobilenetDropsItsSixOnRequest) {
   EXPECT_FALSE(same((*with)(x).value(), (*without)(x).value()));
 }
 
+TEST(Models, MobilenetTakesItsBlocksAndRoundingFromTheOptions) {
+  ModelOptions options;
+  options.num_classes = 5;
+  options.width = 0.7;
+  options.round_nearest = 1;
+  options.inverted_residual_setting = {{1, 10, 1, 1}, {4, 33, 2, 2}};
+  const auto model = find_model("mobilenet_v2").build(options);
+  std::map<std::string, Shape> shapes;
+  for (const NamedVariable& p : model->named_parameters()) shapes[p.name] = p.variable.shape();
+  EXPECT_EQ(shapes.at("features.0.0.weight"), (Shape{22, 3, 3, 3}));
+  EXPECT_EQ(shapes.at("features.1.conv.1.weight"), (Shape{7, 1, 1, 22}));
+  EXPECT_EQ(shapes.at("features.2.conv.0.0.weight"), (Shape{28, 1, 1, 7}));
+  EXPECT_EQ(shapes.at("features.2.conv.2.weight"), (Shape{23, 1, 1, 28}));
+  EXPECT_EQ(shapes.at("features.3.conv.0.0.weight"), (Shape{92, 1, 1, 23}));
+  EXPECT_EQ(shapes.at("features.4.0.weight"), (Shape{1280, 1, 1, 23}));
+  EXPECT_EQ(shapes.at("classifier.1.weight"), (Shape{5, 1280}));
+  EXPECT_FALSE(shapes.contains("features.5.0.weight"));
+  const autograd::NoGrad no_grad;
+  model->eval();
+  EXPECT_EQ((*model)(Variable(Tensor::zeros({1, 32, 32, 3}, DType::f32))).shape(), (Shape{1, 5}));
+}
+
+TEST(ModelsFault, MobilenetRefusesBlocksThatAreNone) {
+  for (const std::array<int64_t, 4> row : {std::array<int64_t, 4>{0, 16, 1, 1}, {6, 16, 0, 1},
+                                           {6, 16, 1, 3}}) {
+    ModelOptions options;
+    options.inverted_residual_setting = {row};
+    EXPECT_THROW((void)find_model("mobilenet_v2").build(options), ConfigError);
+  }
+  ModelOptions options;
+  options.round_nearest = 0;
+  EXPECT_THROW((void)find_model("mobilenet_v2").build(options), ConfigError);
+}
+
 TEST(MakeDivisible, RoundsAsTorchvision) {
   EXPECT_EQ(make_divisible(32), 32);
   EXPECT_EQ(make_divisible(3), 8);

@@ -236,5 +236,29 @@ TEST(ConvBn, IntegerBiasesPassTheirGradientThrough) {
     EXPECT_EQ(layer.beta.grad().data<float>()[i], 50) << "channel " << i;
 }
 
+TEST(ConvBn, Int8BiasesAreCodesOfOneScale) {
+  const Layer layer;
+  QatConvOptions o = options();
+  o.int8_bias = true;
+  QatConv c(o, make_quantizer(weight_spec(), kChannels));
+  const Tensor real = c.folded(layer.inputs({})).bias.value(),
+               coded = c.folded(layer.inputs({}), 0.37F).bias.value();
+  float most = 0;
+  for (int64_t i = 0; i < kChannels; ++i) most = std::max(most, std::abs(real.data<float>()[i]));
+  const float scale = most / 127.5F;
+  for (int64_t i = 0; i < kChannels; ++i) {
+    const float code =
+        std::clamp(std::nearbyint(real.data<float>()[i] * (1 / scale)), -128.0F, 127.0F);
+    EXPECT_EQ(coded.data<float>()[i], code * scale) << "channel " << i;
+  }
+  c.freeze_bn(true);
+  const Variable x = codes(normal({2, 5, 5, kInputs}, 7));
+  autograd::sum(c.forward_many(layer.inputs(x))).backward();
+  for (int64_t i = 0; i < kChannels; ++i) {
+    const float gradient = layer.beta.grad().data<float>()[i];
+    EXPECT_TRUE(gradient == 50 || std::abs(real.data<float>()[i]) == most) << "channel " << i;
+  }
+}
+
 }  // namespace
 }  // namespace stair::qat
