@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "autograd/ops/bfloat16.h"
 #include "qat/deployable.h"
 #include "qat/derived_quantizer.h"
 #include "qat/int8/float_node.h"
@@ -72,7 +73,17 @@ class Conversion {
     return result_.nodes.back();
   }
 
+  // A value that does not depend on the picture: weights, maybe rounded to bf16; else undefined.
+  Tensor constant(int id) const {
+    const Node& node = graph_.node(id);
+    if (node.is_state()) return node.variable.value().clone();
+    if (node.op != "bfloat16" || !graph_.node(node.inputs[0]).is_state()) return {};
+    const autograd::NoGrad no_grad;
+    return autograd::bfloat16(graph_.node(node.inputs[0]).variable).value();
+  }
+
   void visit(const Node& node) {
+    if (constant(node.id).defined()) return;  // part of the operation that reads it
     if (node.op == "input") {
       add(node, "input", {}).format.real = true;
     } else if (const auto* quantizer = dynamic_cast<const Quantizer*>(node.module.get())) {
@@ -157,9 +168,9 @@ class Conversion {
       const int id = node.inputs[i];
       if (id < 0) {
         sources.push_back(FloatSource::kAbsent);
-      } else if (graph_.node(id).is_state()) {
+      } else if (const Tensor value = constant(id); value.defined()) {
         sources.push_back(FloatSource::kFirstTensor - static_cast<int64_t>(made.tensors.size()));
-        made.tensors.push_back(graph_.node(id).variable.value().clone());
+        made.tensors.push_back(value);
       } else {
         sources.push_back(static_cast<int64_t>(made.inputs.size()));
         made.inputs.push_back(index(node, id));

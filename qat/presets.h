@@ -8,6 +8,7 @@ namespace stair::qat {
 // For post-training quantization: ranges of activations from histograms or extremes, as the
 // backend's tools choose them.
 //   x86, onednn, fbgemm  u8 affine activations, histogram; s8 symmetric weights per channel
+//   x86-bf16             as x86, and what stays real is rounded to bf16
 //   qnnpack              the same with weights per tensor
 //   xnnpack              s8 affine activations, histogram; s8 weights in [-127, 127] per tensor
 //   tensorrt             s8 symmetric activations, entropy; s8 weights in [-127, 127] per channel
@@ -23,6 +24,7 @@ struct Preset {
   const char* name;
   const char* meaning;
   QuantizationConfig config;
+  bool mixed_bf16 = false;  // the prepared graph is to go through qat::mixed_bf16
 };
 const std::vector<Preset>& presets();
 // Throws ConfigError with the nearest name and the list.

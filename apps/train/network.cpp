@@ -8,6 +8,7 @@
 #include "nn/graph/capture.h"
 #include "nn/model.h"
 #include "qat/convert.h"
+#include "qat/mixed_bf16.h"
 #include "qat/presets.h"
 
 namespace stair::apps {
@@ -59,6 +60,13 @@ void refuse_floats(const std::vector<qat::NodeReport>& report) {
   if (!floats.empty()) throw ConfigError("--strict: these operations stay float:" + floats);
 }
 
+qat::Prepared prepare_preset(const nn::Graph& graph, const std::string& preset,
+                             const qat::BackendQuantizer& quantizer) {
+  qat::Prepared prepared = qat::prepare_qat(graph, quantizer);
+  if (qat::find_preset(preset).mixed_bf16) prepared.graph = qat::mixed_bf16(prepared.graph);
+  return prepared;
+}
+
 QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
   qat::QuantizationConfig config =
       preset_config(c.preset, c.wbits, c.abits, c.w_observer, c.a_observer);
@@ -67,7 +75,8 @@ QatNetwork build_qat(const nn::GraphModule& float_graph, const TrainConfig& c) {
   config.weight.init = config.activation.init = c.init;
   config.first_last_8_bits = c.first_last_8_bits;
   config.add_operands_8_bits = c.add_operands_8_bits;
-  qat::Prepared prepared = qat::prepare_qat(float_graph.graph(), *quantizer_of(config, c.layers));
+  qat::Prepared prepared =
+      prepare_preset(float_graph.graph(), c.preset, *quantizer_of(config, c.layers));
   if (c.layers.strict) refuse_floats(prepared.report);
   return {std::make_shared<nn::GraphModule>(std::move(prepared.graph)), std::move(prepared.report)};
 }

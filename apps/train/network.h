@@ -31,6 +31,10 @@ struct QatNetwork {
 qat::QuantizationConfig preset_config(const std::string& preset, int wbits, int abits,
                                       const std::string& w_observer, const std::string& a_observer);
 
+// prepare_qat, and what else the preset asks for.
+qat::Prepared prepare_preset(const nn::Graph& graph, const std::string& preset,
+                             const qat::BackendQuantizer& quantizer);
+
 int64_t float_operations(const std::vector<qat::NodeReport>& report);
 
 // Throws ConfigError listing the operations that stay float, if any: what --strict asks for.

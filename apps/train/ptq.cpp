@@ -133,7 +133,7 @@ class PtqJob {
     config.first_last_8_bits = c_.first_last_8_bits;
     config.add_operands_8_bits = c_.add_operands_8_bits;
     // A copy of its own: bias correction moves parameters.
-    return qat::prepare_qat(folded_.deep_copy(), *quantizer_of(config, layers));
+    return prepare_preset(folded_.deep_copy(), c_.preset, *quantizer_of(config, layers));
   }
 
   int64_t correct_biases(nn::GraphModule& quantized) {

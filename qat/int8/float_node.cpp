@@ -18,36 +18,18 @@ struct FloatOp {
   size_t least, most;  // inputs
 };
 constexpr size_t kAny = 1 << 16;
-constexpr std::array<FloatOp, 30> kOps = {{{"add", 2, 2},
-                                           {"avg_pool2d", 1, 1},
-                                           {"batch_norm", 5, 5},
-                                           {"clamp", 1, 1},
-                                           {"concat", 1, kAny},
-                                           {"conv2d", 2, 3},
-                                           {"dequantize", 1, 1},
-                                           {"div", 2, 2},
-                                           {"flatten", 1, 1},
-                                           {"gelu", 1, 1},
-                                           {"global_avg_pool", 1, 1},
-                                           {"group_linear", 2, 3},
-                                           {"hardsigmoid", 1, 1},
-                                           {"hardswish", 1, 1},
-                                           {"leaky_relu", 1, 1},
-                                           {"linear", 2, 3},
-                                           {"log_softmax", 1, 1},
-                                           {"max_pool2d", 1, 1},
-                                           {"mean", 1, 1},
-                                           {"mul", 2, 2},
-                                           {"pad_channels", 1, 1},
-                                           {"relu", 1, 1},
-                                           {"relu6", 1, 1},
-                                           {"reshape", 1, 1},
-                                           {"sigmoid", 1, 1},
-                                           {"silu", 1, 1},
-                                           {"softmax", 1, 1},
-                                           {"sub", 2, 2},
-                                           {"sum", 1, 1},
-                                           {"tanh", 1, 1}}};
+constexpr std::array<FloatOp, 31> kOps = {
+    {{"add", 2, 2},          {"avg_pool2d", 1, 1},  {"batch_norm", 5, 5},
+     {"bfloat16", 1, 1},     {"clamp", 1, 1},       {"concat", 1, kAny},
+     {"conv2d", 2, 3},       {"dequantize", 1, 1},  {"div", 2, 2},
+     {"flatten", 1, 1},      {"gelu", 1, 1},        {"global_avg_pool", 1, 1},
+     {"group_linear", 2, 3}, {"hardsigmoid", 1, 1}, {"hardswish", 1, 1},
+     {"leaky_relu", 1, 1},   {"linear", 2, 3},      {"log_softmax", 1, 1},
+     {"max_pool2d", 1, 1},   {"mean", 1, 1},        {"mul", 2, 2},
+     {"pad_channels", 1, 1}, {"relu", 1, 1},        {"relu6", 1, 1},
+     {"reshape", 1, 1},      {"sigmoid", 1, 1},     {"silu", 1, 1},
+     {"softmax", 1, 1},      {"sub", 2, 2},         {"sum", 1, 1},
+     {"tanh", 1, 1}}};
 
 const FloatOp* find(const std::string& name) {
   for (const FloatOp& op : kOps)

@@ -8,6 +8,7 @@
 #include "autograd/ops/add.h"
 #include "autograd/ops/avg_pool2d.h"
 #include "autograd/ops/batch_norm.h"
+#include "autograd/ops/bfloat16.h"
 #include "autograd/ops/clamp.h"
 #include "autograd/ops/concat.h"
 #include "autograd/ops/conv2d.h"
@@ -82,7 +83,7 @@ void run_all() {
   const Variable x = random({2, 5, 5, 4}, 1), c = random({4}, 2), d = random({4}, 3);
   for (const auto f :
        {relu, relu6, sigmoid, stair::autograd::tanh, hardsigmoid, hardswish, silu, gelu, softmax,
-        log_softmax, mean, stair::autograd::sum, flatten, global_avg_pool, quant_stub,
+        log_softmax, mean, bfloat16, stair::autograd::sum, flatten, global_avg_pool, quant_stub,
         static_cast<Variable (*)(const Variable&)>(dequantize)})
     f(x);
   for (const auto f : {add, sub, mul, stair::autograd::div}) f(x, c);

@@ -79,8 +79,8 @@ TEST(GroupScalesExact, EveryFormGivesTheLogitsOfTraining) {
   }
 }
 
-// Rounding of weights that are large in one part and small in another.
-TEST(GroupScales, LoseLessThanOneScaleAnOutput) {
+// Where an output has large weights, too.
+TEST(GroupScales, KeepTheSmallWeightsOfAnOutput) {
   nn::Graph graph = network("resnet20");
   Tensor w = graph.find("linear.weight")->variable.value();
   for (int64_t i = 0; i < w.numel(); ++i) w.data<float>()[i] *= i % 32 < 16 ? 10.0F : 0.1F;
@@ -88,13 +88,15 @@ TEST(GroupScales, LoseLessThanOneScaleAnOutput) {
   for (const int64_t size : {0, 16}) {
     const auto model = calibrated(graph, grouped("x86", size));
     const autograd::NoGrad no_grad;
+    const Tensor qq = last_layer(*model).quantized(Variable(w)).value();
     const Tensor q = autograd::dequantize(last_layer(*model).quantized(Variable(w)).value());
     double& error = errors[size > 0];
     error = 0;
     for (int64_t i = 0; i < w.numel(); ++i)
-      error += std::abs(static_cast<double>(q.data<float>()[i]) - w.data<float>()[i]);
+      if (i % 32 >= 16)
+        error += std::abs(static_cast<double>(q.data<float>()[i]) - w.data<float>()[i]);
   }
-  EXPECT_LT(errors[1], 0.7 * errors[0]);
+  EXPECT_LT(errors[1], 0.2 * errors[0]);
 }
 
 TEST(GroupScales, TrainStraightThrough) {
