@@ -88,13 +88,12 @@ Variable in_whole_steps(const Variable& b, float x_scale, const QParams& weight)
                           [](const Tensor& gy) { return std::vector<Tensor>{gy}; });
 }
 
-// The real numbers of b in s8 codes.
-Variable in_int8(const Variable& b) {
+// s8 codes of b with one scale, that of its largest value.
+QParams int8_qparams(const Variable& b) {
   QuantizationSpec spec = weight_spec();
   spec.axis = -1;
   const Range range = range_of(b.value(), spec.axis);
-  return autograd::dequantize(
-      autograd::quantize(b, qparams_of(range.min, range.max, spec), DType::s8));
+  return qparams_of(range.min, range.max, spec);
 }
 
 }  // namespace
@@ -133,10 +132,13 @@ Variable QatConv::convolve(const Variable& x, const Variable& w, const Variable&
 QatConv::Folded QatConv::folded(std::span<const Variable> in, float x_scale) const {
   Folded form = folded_real_bias(in);
   if (x_scale <= 0 || !form.bias.defined() || !form.weight.quantized()) return form;
-  if (options_.int8_bias)
-    form.bias = in_int8(form.bias);
-  else if (options_.integer_bias && options_.group_size == 0)
+  if (options_.int8_bias) {
+    const QParams p = int8_qparams(form.bias);
+    form.bias = autograd::dequantize(autograd::quantize(form.bias, p, DType::s8));
+    form.bias_scale = p.scale[0];
+  } else if (options_.integer_bias && options_.group_size == 0) {
     form.bias = in_whole_steps(form.bias, x_scale, form.weight.value().qparams());
+  }
   return form;
 }
 

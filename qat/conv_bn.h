@@ -57,6 +57,7 @@ class QatConv final : public nn::Module {
   // the input is (x_scale 0).
   struct Folded {
     Variable weight, bias;
+    float bias_scale = 0;  // of int8 biases, float a step; 0: the bias has no scale of its own
   };
   Folded folded(std::span<const Variable> inputs, float x_scale = 0) const;
 

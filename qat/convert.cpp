@@ -300,6 +300,7 @@ class Conversion {
       made.attributes.set("sources", sources);
     } else {
       if (form.bias.defined()) made.bias = form.bias.value().clone();
+      if (form.bias_scale > 0) made.attributes.set("bias_scale", double{form.bias_scale});
       made.attributes.set("linear", linear);
     }
     if (!linear) set_conv_attributes(conv.options(), made.attributes);

@@ -52,10 +52,14 @@ Json weight(const Int8Node& node) {
   return channels;
 }
 
-// Steps of the accumulator, x_scale * weight_scale of the channel, where all values are whole ones.
+// s8 codes, or steps of the accumulator, x_scale * weight_scale of the channel, where all values
+// are whole ones.
 Json bias(const Int8Node& node, const Int8Format& x) {
   constexpr int64_t kMost = INT32_MAX;
   Json channels = Json::array();
+  if (node.attributes.has("bias_scale"))
+    return channels.push_back(encoding(
+        8, true, static_cast<float>(node.attributes.get<double>("bias_scale")), 0, -128, 127));
   for (int64_t c = 0; c < node.bias.numel(); ++c) {
     const float scale =
         x.scale * node.weight_scale.data<float>()[node.weight_scale.numel() == 1 ? 0 : c];

@@ -13,9 +13,9 @@ namespace stair::qat {
 // An encoding is {bitwidth, dtype "int", is_symmetric "True" or "False", scale, offset, min, max};
 // the code c, counted from 0, stands for (c + offset) * scale. Ours add zero_point, qmin and qmax:
 // the code q as our files hold it stands for (q - zero_point) * scale, q from qmin (where a fused
-// ReLU cuts, above the type's least) to qmax. Biases are whole steps of the accumulator, 32 bits,
-// unless the network holds real ones. No quantized tensor is left out; two nodes of one name are an
-// error. Throws FormatError.
+// ReLU cuts, above the type's least) to qmax. Biases are s8 codes of one scale, or whole steps of
+// the accumulator, 32 bits, unless the network holds real ones. No quantized tensor is left out;
+// two nodes of one name are an error. Throws FormatError.
 Json encodings(const Int8Graph& graph);
 
 }  // namespace stair::qat

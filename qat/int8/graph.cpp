@@ -106,6 +106,8 @@ void check_conv(const Int8Node& node) {
   if (node.op == kDynamicLinear && !linear) fail("is no linear layer");
   if (node.bias.defined() && (node.bias.dtype() != DType::f32 || node.bias.shape() != Shape{o}))
     fail(str("bias ", node.bias, " for ", o, " channels"));
+  if (node.attributes.has("bias_scale") && !(node.attributes.get<double>("bias_scale") > 0))
+    fail(str("bias_scale ", node.attributes.get<double>("bias_scale")));
   if (linear) return;
   const auto list = [&](const char* key, size_t count, int64_t least) {
     const auto& values = node.attributes.get<std::vector<int64_t>>(key);

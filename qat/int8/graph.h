@@ -31,7 +31,8 @@ inline QParams qparams_of(const Int8Format& f) {
 //   input                          f32 [N,H,W,C]
 //   quantize      real or code -> code
 //   conv          code -> code or real; weight s8 [O,KH,KW,I] or packed (see store_weight),
-//                 weight_scale f32 [1] or [O], bias f32 [O] or undefined; stride, padding,
+//                 weight_scale f32 [1] or [O], bias f32 [O] or undefined, bias_scale where it
+//                 holds s8 codes times that; stride, padding,
 //                 dilation, groups; a linear layer is a conv with linear = true on [N,C]
 //   add           code, code -> code
 //   mul           code, code -> code; the second of the first's shape, or [N,1,1,C]

@@ -62,13 +62,14 @@ void expect_weight(const Json& channels, const Int8Node& node, int bits) {
 }
 
 void expect_bias(const Json& channels, const Int8Node& node) {
-  ASSERT_EQ(static_cast<int64_t>(channels.size()), node.bias.numel()) << node.name;
+  const bool int8 = node.attributes.has("bias_scale");
+  ASSERT_EQ(static_cast<int64_t>(channels.size()), int8 ? 1 : node.bias.numel()) << node.name;
   for (int64_t c = 0; c < node.bias.numel(); ++c) {
-    const Json& e = channels.at(static_cast<size_t>(c));
+    const Json& e = channels.at(int8 ? 0 : static_cast<size_t>(c));
     const double scale = e.at("scale").as_double(),
                  steps = static_cast<double>(node.bias.data<float>()[c]) / scale;
     EXPECT_NEAR(steps, std::nearbyint(steps), 1e-4 + 1e-6 * std::abs(steps)) << node.name;
-    EXPECT_EQ(e.at("bitwidth").as_int(), 32);
+    EXPECT_EQ(e.at("bitwidth").as_int(), int8 ? 8 : 32);
   }
 }
 
@@ -117,6 +118,18 @@ TEST(EncodingsFault, TwoTensorsOfOneNameAreRefused) {
     FAIL();
   } catch (const FormatError& error) {
     EXPECT_NE(std::string(error.what()).find("two tensors are called"), std::string::npos);
+  }
+}
+
+TEST(EncodingsFault, ABiasScaleThatIsNoneIsNamed) {
+  Int8Graph graph = network("quark", 8, 8);
+  EXPECT_NO_THROW(graph.validate());
+  graph.nodes.back().attributes.set("bias_scale", -1.0);
+  try {
+    graph.validate();
+    FAIL();
+  } catch (const FormatError& error) {
+    EXPECT_NE(std::string(error.what()).find("bias_scale -1"), std::string::npos) << error.what();
   }
 }
 
