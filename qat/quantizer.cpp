@@ -89,6 +89,7 @@ Range Quantizer::activated_range(const Tensor& x) const {
 
 void Quantizer::observe(const Tensor& x) {
   const Range range = activated_range(x);
+  non_finite_seen_ += range.non_finite;
   observer_->observe({range, x, activation_ == Activation::relu});
 }
 

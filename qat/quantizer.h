@@ -42,6 +42,8 @@ class Quantizer : public nn::Module {
   const QuantizationSpec& spec() const { return spec_; }
   Activation activation() const { return activation_; }
   const Observer& observer() const { return *observer_; }
+  // Values that were NaN or infinite, and that the observer therefore left out.
+  int64_t non_finite_seen() const { return non_finite_seen_; }
   // The codes that an activation before and the range allow: a ReLU raises lo to the zero point,
   // ReLU6 also lowers hi.
   std::pair<int32_t, int32_t> code_range(Activation activation) const;
@@ -83,6 +85,7 @@ class Quantizer : public nn::Module {
   std::unique_ptr<Observer> observer_;
 
  private:
+  int64_t non_finite_seen_ = 0;
   static bool flag(const Variable& f) { return f.value().data<uint8_t>()[0] != 0; }
   static void set_flag(const Variable& f, bool on) { f.value().data<uint8_t>()[0] = on ? 1 : 0; }
 

@@ -149,7 +149,8 @@ class PtqJob {
     auto quantized = std::make_unique<nn::GraphModule>(std::move(prepared.graph));
     reset_peak_memory();
     const auto start = std::chrono::steady_clock::now();
-    qat::calibrate(*quantized, calibration_.batches());
+    for (const auto& [name, count] : qat::calibrate(*quantized, calibration_.batches()))
+      say_(str("'", name, "' left out ", count, " values that were NaN or infinite"));
     result_.calibration_images = calibration_.images();
     result_.calibration_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -23,7 +23,7 @@ void refuse_uncalibrated(const std::vector<std::pair<std::string, Quantizer*>>& 
 
 }  // namespace
 
-void calibrate(nn::GraphModule& prepared, const Batches& batches) {
+std::map<std::string, int64_t> calibrate(nn::GraphModule& prepared, const Batches& batches) {
   const auto quantizers = quantizers_of(prepared);
   const autograd::NoGrad no_grad;
   prepared.eval();
@@ -36,6 +36,10 @@ void calibrate(nn::GraphModule& prepared, const Batches& batches) {
   enable_observers(prepared, false);
   enable_fake_quant(prepared, true);
   refuse_uncalibrated(quantizers);
+  std::map<std::string, int64_t> left_out;
+  for (const auto& [name, quantizer] : quantizers)
+    if (quantizer->non_finite_seen() > 0) left_out[name] = quantizer->non_finite_seen();
+  return left_out;
 }
 
 void reestimate_batch_norm(nn::GraphModule& model, const Batches& batches) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/storage.h"
@@ -63,6 +64,24 @@ TEST(CalibrateFault, WithoutBatchesNamesTheQuantizers) {
   } catch (const ConfigError& error) {
     EXPECT_NE(std::string(error.what()).find("features.0.0"), std::string::npos) << error.what();
   }
+}
+
+TEST(CalibrateFault, LayersThatSawNanAreNamedOnceAndKeepTheirScales) {
+  nn::GraphModule model(prepare_qat(small_model(), find_preset("x86").config).graph);
+  EXPECT_TRUE(calibrate(model, batches_of(1)).empty());
+  const auto left_out = calibrate(model, [](const auto& f) {
+    Tensor x = pictures(2, 3);
+    f(x);
+    x.data<float>()[5] = std::nanf("");
+    f(x);
+  });
+  ASSERT_FALSE(left_out.empty());
+  EXPECT_LT(left_out.size(), model.graph().nodes().size());
+  EXPECT_TRUE(std::any_of(left_out.begin(), left_out.end(), [](const auto& entry) {
+    return entry.first.starts_with("input") && entry.second == 1;
+  })) << left_out.begin()->first;
+  const Tensor y = outputs_of(model, pictures(1, 9));
+  for (int64_t i = 0; i < y.numel(); ++i) EXPECT_TRUE(std::isfinite(y.data<float>()[i]));
 }
 
 // The estimate is the mean over batches of the statistics of a batch, and neither observers nor
