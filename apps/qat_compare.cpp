@@ -66,8 +66,7 @@ int run(const std::vector<std::string>& arguments) {
   const ScoredFile a = open_scored_file(s.a, s.model, s.data, classes, options);
   const ScoredFile b = open_scored_file(s.b, s.model, a.data, classes, options);
   const DataConfig data = common_preparation(a, b);
-  // The built-in set is drawn in the size that the files ask for.
-  const Datasets sets = data.data_path.empty() ? open_datasets(data, false) : first;
+  const Datasets sets = datasets_for(data, first);
   data::Loader loader(sets.val, val_transform(data), val_loader_options(data));
   Histograms histograms;
   SeenValue seen;

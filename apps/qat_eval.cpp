@@ -97,8 +97,7 @@ int run(const std::vector<std::string>& arguments) {
   const Datasets first = open_datasets(s.data, false);
   ScoredFile file = open_scored_file(s.file, s.model, s.data,
                                      static_cast<int64_t>(first.class_names.size()), options);
-  // The built-in set is drawn in the size that the file asks for.
-  const Datasets sets = s.data.data_path.empty() ? open_datasets(file.data, false) : first;
+  const Datasets sets = datasets_for(file.data, first);
   data::Loader loader(sets.val, val_transform(file.data), val_loader_options(file.data));
   Progress progress(std::cerr, {terminal_of(2), 50, options.quiet(), "img"}, file.form,
                     loader.batches());

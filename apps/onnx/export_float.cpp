@@ -109,28 +109,23 @@ class FloatExport {
   }
 
   void pool(const Node& node) {
-    Attributes attributes = window_attributes(node.attributes);
     const bool max = node.op == "max_pool2d";
-    if (!max)
-      attributes.set("count_include_pad", int64_t{node.attributes.get<bool>("count_include_pad")});
-    add(node, max ? "MaxPool" : "AveragePool", {input(node)}, attributes);
+    add(node, max ? "MaxPool" : "AveragePool", {input(node)},
+        max ? window_attributes(node.attributes) : average_attributes(node.attributes));
   }
 
   void concatenate(const Node& node) {
-    constexpr int64_t kAxisOfChannelsFirst[] = {0, 2, 3, 1};
     const int64_t rank = shape(node).rank();
     const int64_t axis = (node.attributes.get<int64_t>("axis") + rank) % rank;
     std::vector<std::string> inputs;
     for (size_t i = 0; i < node.inputs.size(); ++i) inputs.push_back(input(node, i));
-    add(node, "Concat", inputs, {{"axis", rank == 4 ? kAxisOfChannelsFirst[axis] : axis}});
+    add(node, "Concat", inputs, {{"axis", rank == 4 ? axis_channels_first(axis) : axis}});
   }
 
-  // Our features stand in NHWC order, which differs as soon as there is more than one pixel.
   void flatten(const Node& node) {
     const Shape& x = shape(node);
     std::string from = input(node);
-    if (x.rank() == 4 && x[1] * x[2] > 1)
-      from = model_.add("Transpose", node.name + "_nhwc", {from}, {{"perm", List{0, 2, 3, 1}}});
+    if (x.rank() == 4 && x[1] * x[2] > 1) from = add_channels_last(model_, node.name, from);
     add(node, "Flatten", {from}, {{"axis", int64_t{1}}});
   }
 

@@ -188,15 +188,10 @@ class Int8Export {
   }
 
   void concatenate(const Int8Node& node) {
-    constexpr int64_t kAxisOfChannelsFirst[] = {0, 2, 3, 1};
     const int64_t axis = node.attributes.get<int64_t>("axis");
-    const Attributes along = {
-        {"axis", flat(node.inputs[0]) || axis > 3 ? axis : kAxisOfChannelsFirst[axis]}};
+    const Attributes along = {{"axis", flat(node.inputs[0]) ? axis : axis_channels_first(axis)}};
     const bool codes = exact() && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int i) {
-                         const Int8Format& f = format(i);
-                         return f.scale == node.format.scale &&
-                                f.zero_point == node.format.zero_point &&
-                                f.is_signed == node.format.is_signed;
+                         return same_grid(format(i), node.format);
                        });
     std::vector<std::string> inputs;
     for (int input : node.inputs) inputs.push_back(codes ? value(input).codes : real(input));
@@ -255,10 +250,7 @@ class Int8Export {
     if (exact()) return average_codes(node);
     if (values_[index_].one_pixel)
       return add_real(node, "GlobalAveragePool", {real(node.inputs[0])});
-    Attributes attributes = window_attributes(node.attributes);
-    if (node.attributes.has("count_include_pad"))
-      attributes.set("count_include_pad", int64_t{node.attributes.get<bool>("count_include_pad")});
-    add_real(node, "AveragePool", {real(node.inputs[0])}, attributes);
+    add_real(node, "AveragePool", {real(node.inputs[0])}, average_attributes(node.attributes));
   }
 
   // float(sum of the codes) * (scale / pixels).
@@ -293,11 +285,9 @@ class Int8Export {
     move(node, "Pad", {moved_input(node), pads, zero}, {{"mode", std::string("constant")}});
   }
 
-  // Our features stand in NHWC order, which differs as soon as there is more than one pixel.
   void flatten(const Int8Node& node) {
     std::string x = moved_input(node);
-    if (!value(node.inputs[0]).one_pixel)
-      x = model_.add("Transpose", node.name + "_nhwc", {x}, {{"perm", List{0, 2, 3, 1}}});
+    if (!value(node.inputs[0]).one_pixel) x = add_channels_last(model_, node.name, x);
     move(node, "Flatten", {x}, {{"axis", int64_t{1}}});
   }
 

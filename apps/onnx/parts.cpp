@@ -41,6 +41,22 @@ Attributes window_attributes(const Attributes& pool) {
           {"pads", pool.get<List>("padding")}};
 }
 
+Attributes average_attributes(const Attributes& pool) {
+  Attributes window = window_attributes(pool);
+  if (pool.has("count_include_pad"))
+    window.set("count_include_pad", int64_t{pool.get<bool>("count_include_pad")});
+  return window;
+}
+
+int64_t axis_channels_first(int64_t axis) {
+  constexpr int64_t kPlaces[] = {0, 2, 3, 1};
+  return axis > 3 ? axis : kPlaces[axis];
+}
+
+std::string add_channels_last(OnnxModel& model, const std::string& name, const std::string& x) {
+  return model.add("Transpose", name + "_nhwc", {x}, {{"perm", List{0, 2, 3, 1}}});
+}
+
 Attributes conv_attributes(const Attributes& conv, const Shape& weight) {
   return {{"kernel_shape", List{weight[1], weight[2]}},
           {"strides", conv.get<List>("stride")},

@@ -13,7 +13,14 @@ Tensor transposed(const Tensor& weight);      // s8 O I -> I O
 
 // From those of pooling and of a convolution in autograd/op.h.
 Attributes window_attributes(const Attributes& pool);
+Attributes average_attributes(const Attributes& pool);
 Attributes conv_attributes(const Attributes& conv, const Shape& weight);
+
+// The axis of pictures N C H W that is `axis` of N H W C.
+int64_t axis_channels_first(int64_t axis);
+// Adds pictures as N H W C, and returns their name. Features of more than one pixel stand in this
+// order here.
+std::string add_channels_last(OnnxModel& model, const std::string& name, const std::string& x);
 
 // Adds the elementwise operation `function` of autograd/op.h and returns the result's name: empty
 // when the operator sets that are written have none.

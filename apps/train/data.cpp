@@ -57,6 +57,10 @@ Datasets open_datasets(const DataConfig& c, bool with_train) {
   return sets;
 }
 
+Datasets datasets_for(const DataConfig& config, const Datasets& opened) {
+  return config.data_path.empty() ? open_datasets(config, false) : opened;
+}
+
 data::TransformOptions train_transform(const DataConfig& c) {
   data::TransformOptions t = base_transform(c);
   t.hflip = static_cast<float>(c.hflip);

@@ -19,6 +19,9 @@ struct Datasets {
 // Opens the folders, or draws the built-in set. Throws DataError (rows D of docs/errors.md).
 Datasets open_datasets(const DataConfig& config, bool with_train);
 
+// `opened`, or the built-in set again, in the size of pictures that `config`, a file's, asks for.
+Datasets datasets_for(const DataConfig& config, const Datasets& opened);
+
 data::TransformOptions train_transform(const DataConfig& config);
 data::TransformOptions val_transform(const DataConfig& config);
 data::LoaderOptions train_loader_options(const DataConfig& config);

@@ -32,7 +32,6 @@ std::string percent(const char* what, const Worst& worst) {
 
 void HealthLog::start(nn::GraphModule& model, const Tensor& pictures) {
   first_ = qat::layer_health(model, pictures);
-  started_ = true;
 }
 
 void HealthLog::measure(nn::GraphModule& model, const Tensor& pictures,
@@ -99,7 +98,6 @@ void HealthLog::load_state(std::span<const NamedTensor> state) {
       health.scale = t.tensor.data<double>()[0];
       health.weight_scale = t.tensor.data<double>()[1];
     }
-  started_ = !first_.empty();
 }
 
 }  // namespace stair::apps

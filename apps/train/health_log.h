@@ -15,7 +15,7 @@ namespace stair::apps {
 class HealthLog {
  public:
   // Scales that later ones are compared with: those behind the first step on integers.
-  bool started() const { return started_; }
+  bool started() const { return !first_.empty(); }
   void start(nn::GraphModule& model, const Tensor& pictures);
 
   // `tracker` may be null.
@@ -37,7 +37,6 @@ class HealthLog {
   // Of a scale against its start; 1 where there is nothing to compare.
   double drift(const std::string& layer, double qat::LayerHealth::*scale) const;
 
-  bool started_ = false;
   Scales first_, now_;
   std::map<std::string, double> oscillating_;
 };

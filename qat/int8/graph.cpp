@@ -9,6 +9,12 @@
 #include "qat/int8/float_node.h"
 
 namespace stair::qat {
+
+bool same_grid(const Int8Format& a, const Int8Format& b) {
+  return !a.real && !b.real && a.is_signed == b.is_signed && a.scale == b.scale &&
+         a.zero_point == b.zero_point;
+}
+
 namespace {
 
 struct OpRule {
@@ -193,9 +199,7 @@ void Int8Graph::validate() const {
       if (!any && from.real != (node.op == kDynamicLinear))
         throw FormatError(str("int8 graph: node '", node.name, "' (", node.op, ") cannot read ",
                               from.real ? "real numbers" : "codes"));
-      if (rule.keeps_format &&
-          (node.format.scale != from.scale || node.format.zero_point != from.zero_point ||
-           node.format.is_signed != from.is_signed || node.format.real))
+      if (rule.keeps_format && !same_grid(node.format, from))
         throw FormatError(str("int8 graph: node '", node.name, "' (", node.op,
                               ") must keep the format of its input"));
     }

@@ -19,6 +19,8 @@ struct Int8Format {
   int32_t lo = 0, hi = 255;  // codes after a fused ReLU or ReLU6
   bool operator==(const Int8Format&) const = default;
 };
+// Both codes, and one code means one real number: copying needs no rounding.
+bool same_grid(const Int8Format& a, const Int8Format& b);
 // The element type of values of this format; the parameters of codes.
 inline DType code_type(const Int8Format& f) {
   return f.real ? DType::f32 : f.is_signed ? DType::s8 : DType::u8;

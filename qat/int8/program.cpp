@@ -251,11 +251,9 @@ Int8Program::Step Int8Program::bind_concat(const Int8Step& step) const {
   for (int i = 0; i < axis; ++i) rows *= shape(step.node)[i];
   std::vector<Part> parts;
   for (int input : n.inputs) {
-    const Int8Format& f = node(input).format;
     const int64_t count = shape(input).numel();
     Part part{{}, nullptr, place(input), rows == 0 ? 0 : count / rows};
-    if (f.scale != n.format.scale || f.zero_point != n.format.zero_point ||
-        f.is_signed != n.format.is_signed) {
+    if (!same_grid(node(input).format, n.format)) {
       part.own = allocate(static_cast<size_t>(count) + kReadSlack);
       part.from = part.own.get();
       part.requantize = {count, codes(input), requant_to(n.format), part.own.get()};

@@ -236,8 +236,7 @@ class Reference {
     for (size_t row = 0; row < rows; ++row)
       for (size_t k = 0; k < n.inputs.size(); ++k) {
         const Int8Format& f = format(n, k);
-        const bool same = f.scale == n.format.scale && f.zero_point == n.format.zero_point &&
-                          f.is_signed == n.format.is_signed;
+        const bool same = same_grid(f, n.format);
         const size_t width = input(n, k).q.size() / rows;
         for (size_t i = row * width; i < (row + 1) * width; ++i) {
           const int32_t q = input(n, k).q[i];

@@ -13,6 +13,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "tests/support/real_files.h"
+
 extern char** environ;
 
 namespace stair::apps {
@@ -160,6 +162,25 @@ Ended eval(const std::string& file, const Flags& changes) {
   std::vector<std::string> words = words_of(flags);
   words.push_back(file);
   return run_child("qat_eval", words);
+}
+
+Photographs photographs() {
+  const std::string weights = support::shared_file("models/mobilenet_v2_tf_imagenet.safetensors");
+  const std::string pictures = support::real_pictures("imagenet-500");
+  if (weights.empty() || pictures.empty()) return {};
+  return {weights,
+          {"--model", "mobilenet_v2", "--same-upper-padding", "--num-classes", "1000",
+           "--data-path", pictures, "--class-list", pictures + "/classes.tsv", "--mean",
+           "0.5,0.5,0.5", "--std", "0.5,0.5,0.5", "--json"}};
+}
+
+Ended ptq_photographs(const Photographs& set, const std::string& output,
+                      const std::vector<std::string>& more) {
+  std::vector<std::string> flags = {"--weights",       set.weights, "--calib-dir", "val",
+                                    "--calib-batches", "4",         "--output",    output};
+  flags.insert(flags.end(), set.flags.begin(), set.flags.end());
+  flags.insert(flags.end(), more.begin(), more.end());
+  return run_child("qat_ptq", flags);
 }
 
 std::string file_text(const std::string& path) {

@@ -67,6 +67,19 @@ Ended train(const std::string& run_folder, const Flags& changes = {},
 // qat_eval on the pictures that tiny_job evaluates.
 Ended eval(const std::string& file, const Flags& changes = {});
 
+// MobileNetV2's weights and the 500 photographs of the folder "imagenet-500", with the flags that
+// prepare them; empty where they are not there (support/real_files.h).
+struct Photographs {
+  std::string weights;
+  std::vector<std::string> flags;
+};
+Photographs photographs();
+inline constexpr const char* kNeedsPhotographs =
+    "needs models/ in STAIR_SHARED and imagenet-500 in STAIR_IMAGES";
+// qat_ptq on them, calibrated on 4 of their batches.
+Ended ptq_photographs(const Photographs& set, const std::string& output,
+                      const std::vector<std::string>& more);
+
 std::string file_text(const std::string& path);
 // Of metrics.jsonl in a run folder.
 std::vector<Json> metrics_of(const std::string& run_folder);

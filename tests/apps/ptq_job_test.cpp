@@ -70,48 +70,21 @@ TEST(PtqJobFault, WrongNamesAndMissedGates) {
   expect_ended(run_child("qat_ptq", flags), 9, {"is below --min-top1"});
 }
 
-std::vector<std::string> photographs(const std::string& output) {
-  const std::string weights = shared_file("models/mobilenet_v2_tf_imagenet.safetensors");
-  const std::string pictures = real_pictures("imagenet-500");
-  if (weights.empty() || pictures.empty()) return {};
-  return {"--weights",
-          weights,
-          "--model",
-          "mobilenet_v2",
-          "--same-upper-padding",
-          "--num-classes",
-          "1000",
-          "--data-path",
-          pictures,
-          "--class-list",
-          pictures + "/classes.tsv",
-          "--mean",
-          "0.5,0.5,0.5",
-          "--std",
-          "0.5,0.5,0.5",
-          "--calib-dir",
-          "val",
-          "--calib-batches",
-          "4",
-          "--output",
-          output,
-          "--json"};
-}
-
-double int8_top1(std::vector<std::string> flags, const std::vector<std::string>& more) {
-  flags.insert(flags.end(), more.begin(), more.end());
-  const Ended ended = run_child("qat_ptq", flags);
+double int8_top1(const Ended& ended) {
   EXPECT_EQ(ended.code, 0) << ended.err;
   return ended.code == 0 ? parse_json(ended.out).at("int8_top1").as_double() : -1;
 }
 
 TEST(PtqJobSlow, PhotographsKeepTheirScoresPerChannelAndEqualized) {
   const TemporaryFolder folder;
-  const std::vector<std::string> flags = photographs(folder / "model.int8");
-  if (flags.empty()) GTEST_SKIP() << "needs models/ in STAIR_SHARED, imagenet-500 in STAIR_IMAGES";
-  EXPECT_GE(int8_top1(flags, {"--preset", "x86"}), 85.4);
-  EXPECT_LT(int8_top1(flags, {"--preset", "minmax"}), 20);
-  EXPECT_GT(int8_top1(flags, {"--preset", "qnnpack", "--equalize", "--bias-correction"}), 85);
+  const Photographs set = photographs();
+  if (set.weights.empty()) GTEST_SKIP() << kNeedsPhotographs;
+  const auto top1 = [&](const std::vector<std::string>& more) {
+    return int8_top1(ptq_photographs(set, folder / "model.int8", more));
+  };
+  EXPECT_GE(top1({"--preset", "x86"}), 85.4);
+  EXPECT_LT(top1({"--preset", "minmax"}), 20);
+  EXPECT_GT(top1({"--preset", "qnnpack", "--equalize", "--bias-correction"}), 85);
 }
 
 TEST(PtqJobSlow, LearnedRoundingGivesFourBitWeightsTheirScoreBack) {
@@ -120,29 +93,30 @@ TEST(PtqJobSlow, LearnedRoundingGivesFourBitWeightsTheirScoreBack) {
   const std::string pictures = real_pictures("cifar10");
   if (weights.empty() || pictures.empty())
     GTEST_SKIP() << "needs models/ in STAIR_SHARED, cifar10 in STAIR_IMAGES";
-  const std::vector<std::string> flags = {"--weights",
-                                          weights,
-                                          "--model",
-                                          "resnet20",
-                                          "--data-path",
-                                          pictures,
-                                          "--val-dir",
-                                          "test",
-                                          "--wbits",
-                                          "4",
-                                          "--val-resize-size",
-                                          "0",
-                                          "--output",
-                                          folder / "model",
-                                          "--val-crop-size",
-                                          "32",
-                                          "--json",
-                                          "--eval-batches",
-                                          "16",
-                                          "--calib-batches",
-                                          "16"};
-  const double nearest = int8_top1(flags, {});
-  EXPECT_GT(int8_top1(flags, {"--adaround", "--adaround-iterations", "300"}), nearest + 4);
+  std::vector<std::string> flags = {"--weights",
+                                    weights,
+                                    "--model",
+                                    "resnet20",
+                                    "--data-path",
+                                    pictures,
+                                    "--val-dir",
+                                    "test",
+                                    "--wbits",
+                                    "4",
+                                    "--val-resize-size",
+                                    "0",
+                                    "--output",
+                                    folder / "model",
+                                    "--val-crop-size",
+                                    "32",
+                                    "--json",
+                                    "--eval-batches",
+                                    "16",
+                                    "--calib-batches",
+                                    "16"};
+  const double nearest = int8_top1(run_child("qat_ptq", flags));
+  flags.insert(flags.end(), {"--adaround", "--adaround-iterations", "300"});
+  EXPECT_GT(int8_top1(run_child("qat_ptq", flags)), nearest + 4);
 }
 
 }  // namespace

@@ -7,13 +7,10 @@
 #include "apps/train/layer_files.h"
 #include "qat/ptq/calibrate.h"
 #include "tests/apps/child_program.h"
-#include "tests/support/real_files.h"
 
 namespace stair::apps {
 namespace {
 
-using support::real_pictures;
-using support::shared_file;
 using support::TemporaryFolder;
 
 std::vector<std::string> job(const TemporaryFolder& folder, const std::vector<std::string>& more) {
@@ -145,37 +142,11 @@ TEST(PtqSearchFault, WrongLayersAndBudgetsSaySo) {
 }
 
 TEST(PtqSearchSlow, TheCollapseOfPhotographsPerTensorIsHealedByFloatLayers) {
-  const std::string weights = shared_file("models/mobilenet_v2_tf_imagenet.safetensors");
-  const std::string pictures = real_pictures("imagenet-500");
-  if (weights.empty() || pictures.empty())
-    GTEST_SKIP() << "needs models/ in STAIR_SHARED and imagenet-500 in STAIR_IMAGES";
   const TemporaryFolder folder;
-  const Ended ended = run_child("qat_ptq", {"--weights",
-                                            weights,
-                                            "--model",
-                                            "mobilenet_v2",
-                                            "--same-upper-padding",
-                                            "--num-classes",
-                                            "1000",
-                                            "--data-path",
-                                            pictures,
-                                            "--class-list",
-                                            pictures + "/classes.tsv",
-                                            "--mean",
-                                            "0.5,0.5,0.5",
-                                            "--std",
-                                            "0.5,0.5,0.5",
-                                            "--calib-dir",
-                                            "val",
-                                            "--calib-batches",
-                                            "4",
-                                            "--preset",
-                                            "qnnpack",
-                                            "--max-drop",
-                                            "3",
-                                            "--output",
-                                            folder / "net.int8",
-                                            "--json"});
+  const Photographs set = photographs();
+  if (set.weights.empty()) GTEST_SKIP() << kNeedsPhotographs;
+  const Ended ended =
+      ptq_photographs(set, folder / "net.int8", {"--preset", "qnnpack", "--max-drop", "3"});
   ASSERT_EQ(ended.code, 0) << ended.err;
   const Json j = parse_json(ended.out);
   EXPECT_GE(j.at("int8_top1").as_double(), j.at("float_top1").as_double() - 3);

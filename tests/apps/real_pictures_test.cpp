@@ -34,14 +34,11 @@ TEST(RealPicturesSlow, Resnet20ScoresCifarAsPyTorchDoes) {
 }
 
 TEST(RealPicturesSlow, MobilenetV2ScoresThePhotographsAsPyTorchDoes) {
-  const std::string weights = shared_file("models/mobilenet_v2_tf_imagenet.safetensors");
-  const std::string pictures = real_pictures("imagenet-500");
-  if (weights.empty() || pictures.empty())
-    GTEST_SKIP() << "needs models/ in STAIR_SHARED and imagenet-500 in STAIR_IMAGES";
-  const Ended ended = run_child(
-      "qat_eval", {weights, "--model", "mobilenet_v2", "--same-upper-padding", "--num-classes",
-                   "1000", "--data-path", pictures, "--class-list", pictures + "/classes.tsv",
-                   "--mean", "0.5,0.5,0.5", "--std", "0.5,0.5,0.5", "--json"});
+  const Photographs set = photographs();
+  if (set.weights.empty()) GTEST_SKIP() << kNeedsPhotographs;
+  std::vector<std::string> flags = set.flags;
+  flags.push_back(set.weights);
+  const Ended ended = run_child("qat_eval", flags);
   ASSERT_EQ(ended.code, 0) << ended.err;
   EXPECT_EQ(parse_json(ended.out).at("images").as_int(), 500);
   EXPECT_NEAR(parse_json(ended.out).at("top1").as_double(), 89.2, 0.5);

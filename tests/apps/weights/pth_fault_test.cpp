@@ -13,12 +13,9 @@
 namespace stair::apps {
 namespace {
 
+using pth::torch_file;
 using pth::ZipRecord;
 using support::TemporaryFolder;
-
-std::string torch_file(const std::string& name) {
-  return std::string(STAIR_SOURCE_DIR) + "/tests/golden/pth/" + name;
-}
 
 // What reading says after the path, or "" when all is well.
 std::string outcome(const std::string& path, const std::string& key = "") {

@@ -14,12 +14,9 @@
 namespace stair::apps {
 namespace {
 
+using pth::torch_file;
 using support::TemporaryFolder;
 using test::GoldenCase;
-
-std::string torch_file(const std::string& name) {
-  return std::string(STAIR_SOURCE_DIR) + "/tests/golden/pth/" + name;
-}
 
 bool equal(const Tensor& a, const Tensor& b) {
   return a.dtype() == b.dtype() && a.shape() == b.shape() &&

@@ -144,6 +144,10 @@ std::vector<ZipRecord> records(const std::string& stream,
   return out;
 }
 
+std::string torch_file(const std::string& name) {
+  return std::string(STAIR_SOURCE_DIR) + "/tests/golden/pth/" + name;
+}
+
 void write_pth(const std::string& path, std::span<const NamedTensor> tensors,
                const std::string& prefix, std::string (*wrap)(const std::string&)) {
   std::vector<std::pair<std::string, std::string>> items;

@@ -25,6 +25,9 @@ struct ZipRecord {
 void write_zip(const std::string& path, const std::vector<ZipRecord>& records);
 uint32_t crc32(const std::string& bytes);
 
+// The path of a file that torch wrote.
+std::string torch_file(const std::string& name);
+
 // Operations of a pickle; each text leaves one value on the stack.
 std::string text(const std::string& value);
 std::string integer(int64_t value);

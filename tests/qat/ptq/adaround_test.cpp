@@ -9,19 +9,10 @@
 #include "core/storage.h"
 #include "qat/convert.h"
 #include "qat/int8/session.h"
-#include "qat/presets.h"
 #include "tests/qat/ptq/small_model.h"
 
 namespace stair::qat {
 namespace {
-
-// Weights of few bits: there is something to choose.
-QuantizationConfig crude() {
-  QuantizationConfig config = find_preset("x86").config;
-  set_bits(config.weight, 4);
-  config.first_last_8_bits = false;
-  return config;
-}
 
 AdaRoundOptions short_run() {
   AdaRoundOptions options;
@@ -34,7 +25,7 @@ AdaRoundOptions short_run() {
 class Crude : public nn::GraphModule {
  public:
   explicit Crude(const nn::Graph& folded)
-      : nn::GraphModule(prepare_qat(folded.deep_copy(), crude()).graph) {
+      : nn::GraphModule(prepare_qat(folded.deep_copy(), four_bits("x86")).graph) {
     calibrate(*this, batches_of(2));
   }
 };
@@ -175,9 +166,9 @@ TEST(AdaRoundFault, WhatCannotBeRoundedIsNamed) {
       EXPECT_NE(std::string(error.what()).find(what), std::string::npos) << error.what();
     }
   };
-  expect_refused(small_model(), crude(), 1, "'features.0.0' has a batch norm");
-  expect_refused(fold_batch_norm(small_model()), crude(), 0, "no pictures");
-  QuantizationConfig config = crude();
+  expect_refused(small_model(), four_bits("x86"), 1, "'features.0.0' has a batch norm");
+  expect_refused(fold_batch_norm(small_model()), four_bits("x86"), 0, "no pictures");
+  QuantizationConfig config = four_bits("x86");
   config.weight.quantizer = "dorefa";
   expect_refused(fold_batch_norm(small_model()), config, 1, "'dorefa' of 'features.0.0'");
 }

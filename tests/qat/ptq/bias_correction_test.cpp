@@ -4,24 +4,16 @@
 
 #include <cmath>
 
-#include "qat/presets.h"
 #include "qat/ptq/calibrate.h"
 #include "tests/qat/ptq/small_model.h"
 
 namespace stair::qat {
 namespace {
 
-// Weights of few bits, so that there is something to correct.
-QuantizationConfig crude() {
-  QuantizationConfig config = find_preset("minmax").config;
-  set_bits(config.weight, 4);
-  config.first_last_8_bits = false;
-  return config;
-}
-
 TEST(BiasCorrection, BringsTheMeansToThoseOfTheFloatNetwork) {
   const nn::Graph folded = fold_batch_norm(small_model());
-  nn::GraphModule reference(folded), quantized(prepare_qat(folded.deep_copy(), crude()).graph);
+  nn::GraphModule reference(folded),
+      quantized(prepare_qat(folded.deep_copy(), four_bits("minmax")).graph);
   calibrate(quantized, batches_of(1));
   const Tensor x = pictures(4, 100);
   const auto wanted = channel_means(outputs_of(reference, x));
@@ -40,7 +32,8 @@ TEST(BiasCorrection, BringsTheMeansToThoseOfTheFloatNetwork) {
 
 TEST(BiasCorrection, TheReferenceStaysAsItIs) {
   const nn::Graph folded = fold_batch_norm(small_model());
-  nn::GraphModule reference(folded), quantized(prepare_qat(folded.deep_copy(), crude()).graph);
+  nn::GraphModule reference(folded),
+      quantized(prepare_qat(folded.deep_copy(), four_bits("minmax")).graph);
   const Tensor x = pictures(2, 3), before = outputs_of(reference, x);
   calibrate(quantized, batches_of(1));
   (void)correct_biases(quantized, reference, batches_of(2));

@@ -7,6 +7,7 @@
 #include "nn/graph/capture.h"
 #include "nn/graph/graph_module.h"
 #include "nn/model.h"
+#include "qat/presets.h"
 #include "qat/ptq/calibrate.h"
 #include "qat/ptq/layers.h"
 
@@ -36,6 +37,14 @@ inline nn::Graph small_model(bool relu6 = false, const char* name = "mobilenet_v
   nn::GraphModule graph(nn::capture(*model, autograd::Variable(pictures(1, 1))));
   reestimate_batch_norm(graph, [](const auto& f) { f(pictures(8, 20)); });
   return graph.graph();
+}
+
+// Weights of 4 bits in all layers, so that there is something to choose and to correct.
+inline QuantizationConfig four_bits(const char* preset) {
+  QuantizationConfig config = find_preset(preset).config;
+  set_bits(config.weight, 4);
+  config.first_last_8_bits = false;
+  return config;
 }
 
 inline Tensor outputs_of(nn::GraphModule& model, const Tensor& x) {
