@@ -32,23 +32,30 @@ struct Stretch {
   const float* x;
   int64_t n;
   bool relu;
+  bool finite;  // all values are
 };
 
-// The bin of each value; kBins of those that are not finite.
+// The bin of each value, all in [min, min + span]; kBins of those that are not finite.
 template <class T>
-[[gnu::always_inline]] inline void bins_of(const Stretch& s, T min, T span, int32_t* bins) {
+[[gnu::always_inline]] inline void bins_of(const Stretch& s, T min, T span, uint16_t* bins) {
+  const float least = s.relu ? 0 : -FLT_MAX;
+  const auto bin_of = [&](float x) {
+    const T at = (std::max(x, least) - min) * static_cast<T>(kBins) / span;
+    return static_cast<uint16_t>(std::min(static_cast<int32_t>(at), int32_t{kBins - 1}));
+  };
+  if (s.finite) {
+    for (int64_t i = 0; i < s.n; ++i) bins[i] = bin_of(s.x[i]);
+    return;
+  }
   for (int64_t i = 0; i < s.n; ++i) {
     const bool finite = std::abs(s.x[i]) <= FLT_MAX;
-    const T x = s.relu ? std::max(s.x[i], 0.0F) : s.x[i];
-    const T at = ((finite ? x : min) - min) * static_cast<T>(kBins) / span;
-    const auto bin = static_cast<int32_t>(std::clamp<T>(at, 0, kBins - 1));
-    bins[i] = finite ? bin : static_cast<int32_t>(kBins);
+    bins[i] = finite ? bin_of(s.x[i]) : uint16_t{kBins};
   }
 }
-STAIR_VECTORIZED void bins_in_float(const Stretch& s, float min, float span, int32_t* bins) {
+STAIR_VECTORIZED void bins_in_float(const Stretch& s, float min, float span, uint16_t* bins) {
   bins_of(s, min, span, bins);
 }
-void bins_in_double(const Stretch& s, double min, double span, int32_t* bins) {
+void bins_in_double(const Stretch& s, double min, double span, uint16_t* bins) {
   bins_of(s, min, span, bins);
 }
 
@@ -59,9 +66,9 @@ constexpr int64_t kPlaces = 4, kStride = kBins + 1;
 // Adds the finite values of a stretch to `counts`.
 void count_stretch(const Stretch& s, float min, float max, uint32_t* counts) {
   constexpr int64_t kBlock = 512;
-  int32_t bins[kBlock];
+  uint16_t bins[kBlock];
   for (int64_t begin = 0; begin < s.n; begin += kBlock) {
-    const Stretch part{s.x + begin, std::min(kBlock, s.n - begin), s.relu};
+    const Stretch part{s.x + begin, std::min(kBlock, s.n - begin), s.relu, s.finite};
     if (max / 2 - min / 2 < kWidestInFloat)
       bins_in_float(part, min, max - min, bins);
     else
@@ -92,10 +99,10 @@ std::vector<double> moved(const double* counts, T old_min, T old_max, T min, T m
 }
 
 // Counts of one channel. Whole numbers: the order of summing does not matter.
-std::vector<double> count(const Tensor& x, const kernels::ChannelLayout& layout, int64_t channel,
-                          bool relu, float min, float max) {
+std::vector<double> count(const Observed& batch, const kernels::ChannelLayout& layout,
+                          int64_t channel, float min, float max) {
   const int64_t pieces = (layout.inner + kGrain - 1) / kGrain;
-  const int64_t tasks = std::min<int64_t>(layout.outer * pieces, 16);
+  const int64_t tasks = std::min<int64_t>(layout.outer * pieces, num_threads());
   std::vector<std::vector<uint32_t>> parts(static_cast<size_t>(tasks));
   parallel_tasks(tasks, [&](int64_t task) {
     std::vector<uint32_t>& part = parts[static_cast<size_t>(task)];
@@ -103,9 +110,9 @@ std::vector<double> count(const Tensor& x, const kernels::ChannelLayout& layout,
     for (int64_t p = task; p < layout.outer * pieces; p += tasks) {
       const int64_t outer = p / pieces, begin = p % pieces * kGrain;
       const float* from =
-          x.data<float>() + (outer * layout.channels + channel) * layout.inner + begin;
+          batch.x.data<float>() + (outer * layout.channels + channel) * layout.inner + begin;
       const int64_t n = std::min(kGrain, layout.inner - begin);
-      count_stretch({from, n, relu}, min, max, part.data());
+      count_stretch({from, n, batch.relu, batch.range.non_finite == 0}, min, max, part.data());
     }
   });
   std::vector<double> counts(kBins);
@@ -152,9 +159,8 @@ void HistogramObserver::observe(const Observed& batch) {
     const float max = std::max(max_val().value().data<float>()[c], high);
     regrid(c, min, max);
     // A constant lies in the middle of a range of its own.
-    const std::vector<double> added = min < max
-                                          ? count(batch.x, layout, c, batch.relu, min, max)
-                                          : count(batch.x, layout, c, batch.relu, min - 1, max + 1);
+    const std::vector<double> added =
+        min < max ? count(batch, layout, c, min, max) : count(batch, layout, c, min - 1, max + 1);
     double* counts = histogram_.value().data<double>() + c * kBins;
     for (size_t i = 0; i < added.size(); ++i) counts[i] += added[i];
   }
