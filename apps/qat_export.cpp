@@ -1,4 +1,4 @@
-// Writes a network as an ONNX file, or its scales as JSON.
+// Writes a network as an ONNX or int8 file, or its scales as JSON.
 #include <iostream>
 
 #include "apps/onnx/export.h"
@@ -27,7 +27,8 @@ void add_flags(Options& options, Settings& s) {
                       .required = true,
                       .usual = true});
   options.positional("OUT", s.output,
-                     {.help = "the file to write: *.json gets the encodings, others ONNX",
+                     {.help = "the file to write: *.json gets the encodings, *.int8 the int8 "
+                              "form, others ONNX",
                       .required = true,
                       .usual = true});
   add_model_flags(options, s.model);
@@ -49,6 +50,8 @@ void add_flags(Options& options, Settings& s) {
   options.example("qat_export runs/resnet18/best.int8 resnet18.onnx --form exact",
                   "writes single operations that give the codes of the int8 engine in any runtime");
   options.example("qat_export runs/resnet18/best.int8 resnet18.json", "writes all scales");
+  options.example("qat_export quantized.pth resnet18.int8 --model resnet18",
+                  "turns what torch quantized into an int8 file");
 }
 
 struct Written {
@@ -61,7 +64,7 @@ Written written_model(const Settings& s, const Options& options) {
   DataConfig data;
   data.val_crop_size = static_cast<int>(definition.input_size);
   const ScoredFile file = open_scored_file(s.input, s.model, data, definition.num_classes, options);
-  const bool encodings = s.output.ends_with(".json");
+  const bool encodings = s.output.ends_with(".json"), int8 = s.output.ends_with(".int8");
   const auto refuse = [&](const std::string& path, const char* what, const char* flag) {
     throw ConfigError(str(path_in_quotes(path), what, flag, " says nothing about"),
                       "export an int8 file or a checkpoint of QAT as ONNX");
@@ -70,10 +73,12 @@ Written written_model(const Settings& s, const Options& options) {
     if (file.form == "float" && options.given(flag))
       refuse(s.input, " is a float network, which ", flag);
     if (encodings && options.given(flag)) refuse(s.output, " holds encodings, which ", flag);
+    if (int8 && options.given(flag)) refuse(s.output, " is no ONNX file, of which ", flag);
   }
   if (file.form == "float") {
-    if (encodings)
-      throw ConfigError(str(path_in_quotes(s.input), " is a float network: no encodings"),
+    if (encodings || int8)
+      throw ConfigError(str(path_in_quotes(s.input), " is a float network: no ",
+                            encodings ? "encodings" : "integers"),
                         "export an int8 file or a checkpoint of QAT");
     return {"float",
             to_onnx(file.graph->graph(), deployment_facts(file.model, file.data), file.class_names,
@@ -93,20 +98,26 @@ Written written_model(const Settings& s, const Options& options) {
                                    ? file.session->graph()
                                    : deploy(*file.graph, file.model, file.data, file.class_names);
   if (encodings) return {"encodings", qat::encodings(graph).dump(1) + "\n", {}};
+  if (int8) {
+    qat::save_int8_graph(graph, s.output);
+    return {"int8", {}, {}};
+  }
   written.bytes = to_onnx(graph, how);
   return written;
 }
 
 int run(const std::vector<std::string>& arguments) {
   Settings s;
-  Options options("qat_export", "Writes a network as an ONNX file, or its scales as JSON.");
+  Options options("qat_export", "Writes a network as an ONNX or int8 file, or its scales as JSON.");
   add_flags(options, s);
   if (!options.parse(arguments)) return 0;
   complete_model(s.model);
   if (!s.overwrite && file_exists(s.output))
     throw IoError(str(path_in_quotes(s.output), " exists"), "--overwrite replaces it");
   const auto [form, bytes, notes] = written_model(s, options);
-  write_file(s.output, bytes);
+  if (form != "int8") write_file(s.output, bytes);
+  const uint64_t size = InputFile(s.output, FileUse::model).size();
+  const bool onnx = form != "encodings" && form != "int8";
   if (!options.quiet())
     for (const std::string& note : notes) std::cerr << note << '\n';
   if (options.json()) {
@@ -114,14 +125,14 @@ int run(const std::vector<std::string>& arguments) {
     for (const std::string& note : notes) json_notes.push_back(note);
     j.set("file", printable(s.output, SIZE_MAX));
     j.set("form", form);
-    if (form != "encodings") j.set("opset", s.opset);
-    j.set("bytes", bytes.size());
+    if (onnx) j.set("opset", s.opset);
+    j.set("bytes", size);
     j.set("notes", std::move(json_notes));
     std::cout << j.dump() << std::endl;
   } else if (!options.quiet()) {
     std::cout << printable(s.output) << ": " << form
-              << (form == "encodings" ? "" : str(", operator set ", s.opset)) << ", "
-              << human_bytes(bytes.size()) << std::endl;
+              << (onnx ? str(", operator set ", s.opset) : "") << ", " << human_bytes(size)
+              << std::endl;
   }
   return 0;
 }

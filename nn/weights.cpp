@@ -88,7 +88,16 @@ Weights read_weights(const std::string& path) {
       path, path.ends_with(".json") ? read_parts(path) : std::move(read_safetensors(path).tensors));
 }
 
+bool is_quantized(const Weights& weights) {
+  return std::any_of(weights.tensors.begin(), weights.tensors.end(),
+                     [](const NamedTensor& t) { return t.tensor.quantized(); });
+}
+
 void load_weights(Module& module, const Weights& weights, LoadOptions options) {
+  if (is_quantized(weights))
+    throw FormatError(
+        str(path_in_quotes(weights.path), " holds the integers of a quantized network"),
+        "qat_eval, qat_compare and qat_export take them; training starts from float weights");
   if (!options.allow_nonfinite)
     require_finite(weights.path, weights.tensors, "--allow-nonfinite loads it anyway");
   options.source = weights.path;

@@ -22,8 +22,11 @@ Weights weights_of(std::string path, std::vector<SafeTensors::Entry> entries);
 // are no links. Throws FormatError.
 Weights read_weights(const std::string& path);
 
-// Besides what load_state_dict throws: NumericsError for a NaN or infinity, with the hint
-// --allow-nonfinite. `options.source` is the file's path.
+// Whether some are codes with QParams.
+bool is_quantized(const Weights& weights);
+
+// Besides what load_state_dict throws: FormatError for quantized weights, NumericsError for a NaN
+// or infinity, with the hint --allow-nonfinite. `options.source` is the file's path.
 void load_weights(Module& module, const Weights& weights, LoadOptions options = {});
 void load_weights(Module& module, const std::string& path, LoadOptions options = {});
 

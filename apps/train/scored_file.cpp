@@ -4,8 +4,10 @@
 
 #include "apps/program/run_folder.h"
 #include "apps/train/checkpoint.h"
+#include "apps/weights/read_weights.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "qat/int8/from_torch.h"
 
 namespace stair::apps {
 namespace {
@@ -34,6 +36,20 @@ void open_int8(const std::string& path, const Options& options, ScoredFile& file
   }
   file.form = "int8";
   file.class_names = graph.class_names;
+  file.session = std::make_shared<qat::Int8Session>(std::move(graph));
+  file.network = network_of(*file.session);
+}
+
+// The integers of a network that torch quantized; its ReLU6 are ReLU there.
+void open_torch(const nn::Weights& weights, const ModelConfig& model, int64_t classes,
+                ScoredFile& file) {
+  ModelConfig plain = model;
+  plain.relu6_to_relu = true;
+  file.graph = build_float(plain, classes, file.data.val_crop_size, 0);
+  qat::Int8Graph graph = qat::int8_from_torch(file.graph->graph(), weights);
+  file.graph.reset();
+  graph.metadata = deployment_facts(plain, file.data);
+  file.form = "int8";
   file.session = std::make_shared<qat::Int8Session>(std::move(graph));
   file.network = network_of(*file.session);
 }
@@ -82,13 +98,20 @@ ScoredFile open_scored_file(const std::string& given, const ModelConfig& model,
       throw ConfigError(
           str("'", path, "' is neither an int8 file nor a checkpoint; weights need --model"),
           "add --model, as in --model resnet20");
+    const int64_t classes = model.num_classes.value_or(data_classes);
+    if (magic.starts_with("PK\x03\x04")) {
+      const nn::Weights weights = read_weights(path, model.weights_key);
+      if (nn::is_quantized(weights)) {
+        open_torch(weights, model, classes, file);
+        return file;
+      }
+    }
     ModelConfig with_weights = model;
     with_weights.weights = path;
     const auto say = [&](const std::string& text) {
       if (!options.quiet()) std::cerr << text << std::endl;
     };
-    file.graph = build_float(with_weights, model.num_classes.value_or(data_classes),
-                             data.val_crop_size, 0, say);
+    file.graph = build_float(with_weights, classes, data.val_crop_size, 0, say);
     file.form = "float";
     file.model = with_weights;
     file.network = network_of(*file.graph);

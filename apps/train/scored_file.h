@@ -20,9 +20,9 @@ struct ScoredFile {
   std::shared_ptr<qat::Int8Session> session;
 };
 
-// Opens a file by its content, of a run folder its newest checkpoint. Float weights (safetensors,
-// .pth) need the model and the number of classes, `data_classes` or --num-classes. Throws
-// FormatError, ConfigError.
+// Opens a file by its content, of a run folder its newest checkpoint. Weights (safetensors, .pth)
+// need the model and the number of classes, `data_classes` or --num-classes; those of a network
+// that torch quantized give its int8 form. Throws FormatError, ConfigError.
 ScoredFile open_scored_file(const std::string& path, const ModelConfig& model,
                             const DataConfig& data, int64_t data_classes, const Options& options);
 

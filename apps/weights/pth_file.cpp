@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "core/text.h"
 
@@ -13,6 +14,22 @@ constexpr uint64_t kMemory = uint64_t{256} << 20;
 constexpr size_t kListed = 10;
 constexpr const char* kConvertHint =
     "in Python: torch.save(torch.load(FILE, weights_only=True)['state_dict'], NEW)";
+
+// torch.ao.nn.quantized.Linear keeps (weight, bias) under the first, in older files its tensors
+// under names that begin with the second; the third is a type.
+constexpr std::string_view kPackedPair = "_packed_params._packed_params";
+constexpr std::string_view kPacked = "_packed_params.";
+constexpr std::string_view kPackedType = "_packed_params.dtype";
+
+bool is_packed_pair(const std::string& name, const PickleValue& value) {
+  return name.ends_with(kPackedPair) && value.kind == PickleKind::tuple && value.items.size() == 2;
+}
+
+// "fc.weight" of "fc._packed_params.weight".
+std::string without_packing(std::string name) {
+  const size_t at = name.rfind(kPacked);
+  return at == std::string::npos ? name : name.erase(at, kPacked.size());
+}
 
 uint64_t times_four_and(uint64_t bytes, uint64_t more) {
   return bytes > (UINT64_MAX - more) / 4 ? UINT64_MAX : bytes * 4 + more;
@@ -158,18 +175,30 @@ nn::Weights PthFile::weights(const std::string& key) {
   for (size_t i = 0; i < dict.items.size(); i += 2) {
     const PickleValue &name = pickle_[dict.items[i]], &value = pickle_[dict.items[i + 1]];
     const std::string text(name.kind == PickleKind::text ? name.text : "?");
-    if (name.kind != PickleKind::text || !is_tensor(pickle_, value)) {
+    if (name.kind == PickleKind::text && is_packed_pair(text, value)) {
+      const std::string layer = text.substr(0, text.size() - kPackedPair.size());
+      add(layer + "weight", pickle_[value.items[0]], entries);
+      if (pickle_[value.items[1]].kind != PickleKind::none)
+        add(layer + "bias", pickle_[value.items[1]], entries);
+    } else if (name.kind == PickleKind::text && is_tensor(pickle_, value)) {
+      add(without_packing(text), value, entries);
+    } else if (!text.ends_with(kPackedType)) {
       skipped.push_back(str(text, " (", pickle_.type_name(value), ")"));
-      continue;
     }
-    const TorchTensor tensor = checked(text, value);
-    entries.push_back({text, read(text, tensor), tensor.type->stored_as});
   }
   storages_.clear();
   nn::Weights weights = nn::weights_of(archive_.path(), std::move(entries));
   if (!skipped.empty())
     weights.notes.push_back(str("left out, no tensors: ", join(skipped, ", ", kListed)));
   return weights;
+}
+
+void PthFile::add(const std::string& name, const PickleValue& value,
+                  std::vector<SafeTensors::Entry>& entries) {
+  if (!is_tensor(pickle_, value))
+    archive_.fail(str(in_quotes(name), " is no tensor but ", pickle_.type_name(value)), "");
+  const TorchTensor tensor = checked(name, value);
+  entries.push_back({name, read(name, tensor), tensor.type->stored_as});
 }
 
 Tensor PthFile::tensor(const std::string& path) {
@@ -215,13 +244,43 @@ Tensor PthFile::read(const std::string& name, const TorchTensor& t) {
             " do not make the ", it->second, " bytes of ", in_quotes(record)),
         kDamagedHint);
   take_memory(name, bytes_of(t.type->dtype, t.shape.numel()));
+  Tensor tensor;
   if (t.is_whole_storage() && t.type->bytes == bytes_of(t.type->dtype, 1)) {
-    Tensor tensor = Tensor::empty(t.shape, t.type->dtype);
+    tensor = Tensor::empty(t.shape, t.type->dtype);
     archive_.read(record, {tensor.raw(), tensor.bytes()});
-    return tensor;
+  } else {
+    if (!storages_.contains(record)) take_memory(name, bytes);
+    tensor = gather(t, storage(record, bytes));
   }
-  if (!storages_.contains(record)) take_memory(name, bytes);
-  return gather(t, storage(record, bytes));
+  return t.type->quantized ? with_qparams(name, t, tensor) : tensor;
+}
+
+Tensor PthFile::with_qparams(const std::string& name, const TorchTensor& t, const Tensor& codes) {
+  const bool is_signed = t.type->dtype == DType::s8;
+  std::vector<double> scales = {t.scale};
+  std::vector<int64_t> zero_points = {t.zero_point};
+  if (t.axis >= 0) {
+    const Tensor s = read(name, t.channels[0]), z = read(name, t.channels[1]);
+    if (s.dtype() == DType::f32)
+      scales.assign(s.data<float>(), s.data<float>() + s.numel());
+    else
+      scales.assign(s.data<double>(), s.data<double>() + s.numel());
+    zero_points.assign(z.data<int64_t>(), z.data<int64_t>() + z.numel());
+  }
+  QParams p{{}, {}, t.axis, is_signed ? -128 : 0, is_signed ? 127 : 255};
+  for (size_t i = 0; i < scales.size(); ++i) {
+    p.scale.push_back(static_cast<float>(scales[i]));
+    if (!(p.scale[i] > 0) || !std::isfinite(p.scale[i]))
+      archive_.fail(str("tensor ", in_quotes(name), ": scale ", scales[i], " of channel ", i,
+                        " is not positive and finite"),
+                    "");
+    if (zero_points[i] < p.qmin || zero_points[i] > p.qmax)
+      archive_.fail(str("tensor ", in_quotes(name), ": zero point ", zero_points[i], " of channel ",
+                        i, " is outside [", p.qmin, ",", p.qmax, "]"),
+                    "");
+    p.zero_point.push_back(static_cast<int32_t>(zero_points[i]));
+  }
+  return codes.with_qparams(std::move(p));
 }
 
 }  // namespace stair::apps

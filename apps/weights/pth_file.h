@@ -23,9 +23,10 @@ class PthFile {
   explicit PthFile(const std::string& path);
 
   // The tensors of one dictionary, contiguous, in its order: that under `key`, without one the
-  // whole content where it holds tensors itself, else the only dictionary in it that does. What is
-  // no tensor is left out, and a note lists it. Throws FormatError; where several dictionaries hold
-  // tensors it lists them, with the hint --weights-key.
+  // whole content where it holds tensors itself, else the only dictionary in it that does.
+  // Quantized tensors are codes with QParams; the pair of a quantized linear layer is its "weight"
+  // and "bias". What is no tensor is left out, and a note lists it. Throws FormatError; where
+  // several dictionaries hold tensors it lists them, with the hint --weights-key.
   nn::Weights weights(const std::string& key = "");
 
   // The value under keys and indices with '/' between them: "state_dict/fc.weight", "list/0".
@@ -40,7 +41,10 @@ class PthFile {
   const uint32_t* member(const PickleValue& value, std::string_view key) const;
   bool holds_tensors(const PickleValue& value) const;
   const PickleValue& choose(const std::string& key, std::vector<std::string>& skipped) const;
+  void add(const std::string& name, const PickleValue& value,
+           std::vector<SafeTensors::Entry>& entries);
   TorchTensor checked(const std::string& name, const PickleValue& value) const;
+  Tensor with_qparams(const std::string& name, const TorchTensor& tensor, const Tensor& codes);
   Tensor read(const std::string& name, const TorchTensor& tensor);
   const std::vector<std::byte>& storage(const std::string& record, uint64_t bytes);
   void take_memory(const std::string& name, uint64_t bytes);

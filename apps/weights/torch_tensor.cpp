@@ -10,11 +10,12 @@ namespace stair::apps {
 namespace {
 
 constexpr TorchType kTypes[] = {
-    {"FloatStorage", "F32", 4, DType::f32},     {"DoubleStorage", "F64", 8, DType::f64},
-    {"ByteStorage", "U8", 1, DType::u8},        {"CharStorage", "I8", 1, DType::s8},
-    {"IntStorage", "I32", 4, DType::s32},       {"LongStorage", "I64", 8, DType::s64},
-    {"BoolStorage", "BOOL", 1, DType::u8},      {"HalfStorage", "F16", 2, DType::f32},
-    {"BFloat16Storage", "BF16", 2, DType::f32},
+    {"FloatStorage", "F32", 4, DType::f32},      {"DoubleStorage", "F64", 8, DType::f64},
+    {"ByteStorage", "U8", 1, DType::u8},         {"CharStorage", "I8", 1, DType::s8},
+    {"IntStorage", "I32", 4, DType::s32},        {"LongStorage", "I64", 8, DType::s64},
+    {"BoolStorage", "BOOL", 1, DType::u8},       {"HalfStorage", "F16", 2, DType::f32},
+    {"BFloat16Storage", "BF16", 2, DType::f32},  {"QInt8Storage", "I8", 1, DType::s8, true},
+    {"QUInt8Storage", "U8", 1, DType::u8, true},
 };
 constexpr size_t kMostDimensions = 32;
 // A parameter is a call round a tensor; more than one round the other is made to mislead.
@@ -34,11 +35,12 @@ class Reader {
       return data != nullptr && (nested < kMostNested || fail("a parameter of parameters")) &&
              read(*data, nested + 1, out);
     }
-    if (function != "torch._utils\n_rebuild_tensor_v2" &&
+    const bool quantized = function == "torch._utils\n_rebuild_qtensor";
+    if (quantized && nested == kMostNested) return fail("a quantized tensor in another");
+    if (!quantized && function != "torch._utils\n_rebuild_tensor_v2" &&
         function != "torch._utils\n_rebuild_tensor")
       return fail(str("made by ", dotted(pickle_[call.items[0]]),
-                      "; plain dense tensors alone can be read (no quantized, sparse, complex or "
-                      "meta ones)"));
+                      "; dense tensors alone can be read (no sparse, complex or meta ones)"));
     const PickleValue* storage = argument(arguments, 0, PickleKind::persistent, "a storage");
     const PickleValue* offset = argument(arguments, 1, PickleKind::integer, "an offset");
     const PickleValue* size = argument(arguments, 2, PickleKind::tuple, "a size");
@@ -51,7 +53,10 @@ class Reader {
       return false;
     out.offset = offset->integer;
     out.shape = Shape(std::move(dims));
-    return check_view(out);
+    if (out.type->quantized != quantized)
+      return fail(str("made by ", dotted(pickle_[call.items[0]]), " of a storage ",
+                      out.type->storage, ", which does not fit"));
+    return check_view(out) && (!quantized || read_quantizer(arguments, out));
   }
 
  private:
@@ -66,6 +71,44 @@ class Reader {
       return &pickle_[arguments.items[i]];
     fail(str("argument ", i, " is no ", what));
     return nullptr;
+  }
+
+  // (torch.per_tensor_affine, scale, zero point) or
+  // (torch.per_channel_affine, scales, zero points, axis).
+  bool read_quantizer(const PickleValue& arguments, TorchTensor& out) {
+    const PickleValue* tuple = argument(arguments, 4, PickleKind::tuple, "quantizer");
+    if (tuple == nullptr) return false;
+    const PickleValue* scheme = argument(*tuple, 0, PickleKind::global, "quantization scheme");
+    if (scheme == nullptr) return false;
+    if (scheme->text == "torch\nper_tensor_affine") {
+      const PickleValue* scale = argument(*tuple, 1, PickleKind::real, "scale");
+      const PickleValue* zero_point = argument(*tuple, 2, PickleKind::integer, "zero point");
+      if (scale == nullptr || zero_point == nullptr) return false;
+      out.scale = scale->real;
+      out.zero_point = zero_point->integer;
+      return true;
+    }
+    if (scheme->text != "torch\nper_channel_affine")
+      return fail(str("its quantization is ", dotted(*scheme),
+                      ", readable are torch.per_tensor_affine and torch.per_channel_affine"));
+    const PickleValue* axis = argument(*tuple, 3, PickleKind::integer, "axis");
+    if (axis == nullptr) return false;
+    const int64_t rank = static_cast<int64_t>(out.strides.size());
+    if (axis->integer < 0 || axis->integer >= rank)
+      return fail(str("its scales lie along dimension ", axis->integer, " of ", out.shape));
+    out.axis = static_cast<int>(axis->integer);
+    for (size_t i = 1; i <= 2; ++i) {
+      const PickleValue* values = argument(*tuple, i, PickleKind::call, "tensor of the quantizer");
+      TorchTensor part;
+      if (values == nullptr || !read(*values, kMostNested, part)) return false;
+      const bool fits = i == 1 ? part.type->dtype == DType::f64 || part.type->dtype == DType::f32
+                               : part.type->dtype == DType::s64;
+      if (!fits || part.shape != Shape{out.shape[out.axis]})
+        return fail(str("its ", i == 1 ? "scales" : "zero points", " are ", part.type->stored_as,
+                        " ", part.shape, " for ", out.shape[out.axis], " channels"));
+      out.channels.push_back(std::move(part));
+    }
+    return true;
   }
 
   // ("storage", class, key, location, elements); the location is where it was, not where it goes.
@@ -85,8 +128,9 @@ class Reader {
     for (const TorchType& known : kTypes)
       if (class_name == known.storage && type->text.starts_with("torch")) out.type = &known;
     if (out.type == nullptr)
-      return fail(str("its values are of ", dotted(*type),
-                      ", readable are float, double, half, bfloat16, (u)int8, int32, int64, bool"));
+      return fail(str(
+          "its values are of ", dotted(*type),
+          ", readable are float, double, half, bfloat16, (u)int8, int32, int64, bool, q(u)int8"));
     return true;
   }
 

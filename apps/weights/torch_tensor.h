@@ -17,6 +17,7 @@ struct TorchType {
   const char* stored_as;  // safetensors' name of the type
   uint64_t bytes;         // of an element in the file
   DType dtype;            // in memory: 16-bit floats become f32, bool becomes u8
+  bool quantized = false;
 };
 
 struct TorchTensor {
@@ -26,6 +27,12 @@ struct TorchTensor {
   int64_t offset = 0;  // elements
   Shape shape;
   std::vector<int64_t> strides;  // elements
+
+  // Of quantized types: one scale and zero point, or those along the dimension `axis`.
+  double scale = 1;
+  int64_t zero_point = 0;
+  int axis = -1;
+  std::vector<TorchTensor> channels;  // scales, f64 or f32, and zero points, s64
 
   // Whether the elements are those of the whole storage in order.
   bool is_whole_storage() const;

@@ -1,5 +1,6 @@
 #include "tests/apps/weights/pth_maker.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 
@@ -93,6 +94,12 @@ std::string integer(int64_t value) {
   return std::string("\x8a\x08") + bytes_of(value);
 }
 
+std::string real(double value) {
+  std::string out = bytes_of(value);
+  std::reverse(out.begin(), out.end());
+  return "G" + out;
+}
+
 std::string tuple(const std::vector<std::string>& values) {
   std::string out = "(";
   for (const std::string& value : values) out += value;
@@ -120,16 +127,34 @@ std::string storage(const std::string& type, const std::string& key, int64_t ele
          "Q";
 }
 
+namespace {
+
+std::string integers(const std::vector<int64_t>& values) {
+  std::vector<std::string> parts;
+  for (const int64_t value : values) parts.push_back(integer(value));
+  return tuple(parts);
+}
+
+std::vector<int64_t> dense_strides(const std::vector<int64_t>& dims) {
+  std::vector<int64_t> strides(dims.size(), 1);
+  for (size_t d = dims.size(); d-- > 1;) strides[d - 1] = strides[d] * dims[d];
+  return strides;
+}
+
+}  // namespace
+
 std::string tensor(const std::string& storage, int64_t offset, const std::vector<int64_t>& size,
                    const std::vector<int64_t>& strides) {
-  const auto numbers = [](const std::vector<int64_t>& values) {
-    std::vector<std::string> parts;
-    for (const int64_t value : values) parts.push_back(integer(value));
-    return tuple(parts);
-  };
   return call(global("torch._utils", "_rebuild_tensor_v2"),
-              {storage, integer(offset), numbers(size), numbers(strides), "\x89",
+              {storage, integer(offset), integers(size), integers(strides), "\x89",
                call(global("collections", "OrderedDict"), {})});
+}
+
+std::string quantized_tensor(const std::string& storage, const std::vector<int64_t>& size,
+                             const std::vector<std::string>& quantizer) {
+  return call(global("torch._utils", "_rebuild_qtensor"),
+              {storage, integer(0), integers(size), integers(dense_strides(size)), tuple(quantizer),
+               "\x89", call(global("collections", "OrderedDict"), {})});
 }
 
 std::string pickle(const std::string& value) {
@@ -154,12 +179,10 @@ void write_pth(const std::string& path, std::span<const NamedTensor> tensors,
   std::vector<std::string> storages;
   for (const NamedTensor& t : tensors) {
     const std::vector<int64_t>& dims = t.tensor.shape().dims();
-    std::vector<int64_t> strides(dims.size(), 1);
-    for (size_t d = dims.size(); d-- > 1;) strides[d - 1] = strides[d] * dims[d];
     const char* type = t.tensor.dtype() == DType::s64 ? "LongStorage" : "FloatStorage";
-    items.emplace_back(
-        prefix + t.name,
-        tensor(storage(type, std::to_string(storages.size()), t.tensor.numel()), 0, dims, strides));
+    items.emplace_back(prefix + t.name,
+                       tensor(storage(type, std::to_string(storages.size()), t.tensor.numel()), 0,
+                              dims, dense_strides(dims)));
     storages.emplace_back(reinterpret_cast<const char*>(t.tensor.raw()), t.tensor.bytes());
   }
   const std::string value = dict(items);

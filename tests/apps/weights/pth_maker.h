@@ -31,6 +31,7 @@ std::string torch_file(const std::string& name);
 // Operations of a pickle; each text leaves one value on the stack.
 std::string text(const std::string& value);
 std::string integer(int64_t value);
+std::string real(double value);
 std::string tuple(const std::vector<std::string>& values);
 std::string dict(const std::vector<std::pair<std::string, std::string>>& items);
 std::string global(const std::string& module, const std::string& name);
@@ -39,6 +40,9 @@ std::string storage(const std::string& type, const std::string& key, int64_t ele
                     const std::string& place = "cpu");
 std::string tensor(const std::string& storage, int64_t offset, const std::vector<int64_t>& size,
                    const std::vector<int64_t>& strides);
+// `quantizer` is (scheme, scale, zero point) or (scheme, scales, zero points, axis).
+std::string quantized_tensor(const std::string& storage, const std::vector<int64_t>& size,
+                             const std::vector<std::string>& quantizer);
 // The whole stream.
 std::string pickle(const std::string& value);
 
