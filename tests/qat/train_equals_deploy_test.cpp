@@ -91,11 +91,13 @@ QuantizationConfig config_of(const QuantizerDef& def, int bits) {
 }
 
 TEST(TrainEqualsDeployExact, EveryLogitOfEveryModelQuantizerAndBitWidth) {
+  size_t turn = 0;
   for (const Case& c : kCases)
     for (const QuantizerDef* def : quantizers())
       for (int bits : {8, 4, 2}) {
-        // The large models take their turn with the smallest width alone.
-        if ((support::kSanitized || c.size > 16) && bits != 4) continue;
+        // The large models take their turn with the middle width alone.
+        if (c.size > 16 && bits != 4) continue;
+        if (support::kSanitized && turn++ % 7 != 0) continue;
         const auto held = trained(c, config_of(*def, bits));
         nn::GraphModule& model = *held;
         Int8Session session(convert(model.graph()));

@@ -10,13 +10,14 @@
 #include "qat/convert.h"
 #include "qat/int8/session.h"
 #include "tests/qat/ptq/small_model.h"
+#include "tests/support/sanitizers.h"
 
 namespace stair::qat {
 namespace {
 
 AdaRoundOptions short_run() {
   AdaRoundOptions options;
-  options.iterations = 100;
+  options.iterations = support::kSanitized ? 20 : 100;
   options.cache_bytes = 1 << 19;
   return options;
 }
@@ -30,10 +31,10 @@ class Crude : public nn::GraphModule {
   }
 };
 
-class AdaRoundOf : public testing::TestWithParam<const char*> {};
+class AdaRoundOfSlow : public testing::TestWithParam<const char*> {};
 
 // MobileNetV2 has depthwise layers and ReLU6, ResNet strides, padding and sums.
-TEST_P(AdaRoundOf, BringsTheOutputsOfEveryLayerNearer) {
+TEST_P(AdaRoundOfSlow, BringsTheOutputsOfEveryLayerNearer) {
   const nn::Graph folded = fold_batch_norm(small_model(true, GetParam()));
   nn::GraphModule reference(folded);
   Crude chosen(folded);
@@ -49,9 +50,9 @@ TEST_P(AdaRoundOf, BringsTheOutputsOfEveryLayerNearer) {
   EXPECT_GT(turned, 0);
   EXPECT_LT(after, 0.8 * before);
 }
-INSTANTIATE_TEST_SUITE_P(Models, AdaRoundOf, testing::Values("mobilenet_v2", "resnet20"));
+INSTANTIATE_TEST_SUITE_P(Models, AdaRoundOfSlow, testing::Values("mobilenet_v2", "resnet20"));
 
-TEST(AdaRound, ASmallNetworkGainsOnPicturesItWasNotCalibratedOn) {
+TEST(AdaRoundSlow, ASmallNetworkGainsOnPicturesItWasNotCalibratedOn) {
   const nn::Graph folded = fold_batch_norm(small_model(false, "resnet20"));
   nn::GraphModule reference(folded);
   Crude nearest(folded), chosen(folded);
@@ -88,7 +89,7 @@ TEST(AdaRound, EveryWeightGoesUpOrDownByLessThanAStep) {
   }
 }
 
-TEST(AdaRound, TheRegularizerSettlesNearlyAllWeights) {
+TEST(AdaRoundSlow, TheRegularizerSettlesNearlyAllWeights) {
   const nn::Graph folded = fold_batch_norm(small_model(false, "resnet20"));
   nn::GraphModule reference(folded);
   Crude chosen(folded);
