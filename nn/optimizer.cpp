@@ -1,8 +1,10 @@
 #include "nn/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
+#include "core/parallel.h"
 #include "core/text.h"
 
 namespace stair::nn {
@@ -62,6 +64,8 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups) {
 
 void Optimizer::step(double lr) {
   require_in("lr", lr, 0, kAnyFinite);
+  constexpr int64_t kElements = 1 << 14;
+  std::vector<Piece> pieces;
   for (Entry& entry : entries_) {
     const Tensor& p = entry.parameter.variable.value();
     if (!entry.parameter.variable.grad().defined()) continue;
@@ -70,8 +74,13 @@ void Optimizer::step(double lr) {
       for (size_t i = 0; i < slot_names().size(); ++i)
         entry.slots.push_back(Tensor::zeros(p.shape(), p.dtype()));
     ++entry.steps;
-    update(entry, lr * entry.lr_factor);
+    for (int64_t begin = 0; begin < p.numel(); begin += kElements)
+      pieces.push_back({&entry, begin, std::min(begin + kElements, p.numel())});
   }
+  parallel_tasks(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+    const Piece& piece = pieces[static_cast<size_t>(i)];
+    update(piece, lr * piece.entry->lr_factor);
+  });
 }
 
 void Optimizer::zero_grad() {
@@ -129,12 +138,14 @@ std::vector<std::string> Sgd::slot_names() const {
   return options_.momentum != 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
 }
 
-void Sgd::update(const Entry& entry, double lr) const {
+void Sgd::update(const Piece& piece, double lr) const {
+  const Entry& entry = *piece.entry;
   autograd::SgdOptions o = options_;
   o.lr = lr;
   o.weight_decay = entry.weight_decay;
-  autograd::sgd_step(entry.parameter.variable.value(), entry.parameter.variable.grad(),
-                     entry.slots.empty() ? Tensor() : entry.slots[0], entry.steps == 1, o);
+  autograd::sgd_step(piece.value(), piece.grad(),
+                     entry.slots.empty() ? Tensor() : piece.of(entry.slots[0]), entry.steps == 1,
+                     o);
 }
 
 Adam::Adam(std::vector<ParameterGroup> groups, const autograd::AdamOptions& options)
@@ -148,12 +159,13 @@ std::vector<std::string> Adam::slot_names() const {
   return {"exp_avg", "exp_avg_sq"};
 }
 
-void Adam::update(const Entry& entry, double lr) const {
+void Adam::update(const Piece& piece, double lr) const {
+  const Entry& entry = *piece.entry;
   autograd::AdamOptions o = options_;
   o.lr = lr;
   o.weight_decay = entry.weight_decay;
-  autograd::adam_step(entry.parameter.variable.value(), entry.parameter.variable.grad(),
-                      entry.slots[0], entry.slots[1], entry.steps, o);
+  autograd::adam_step(piece.value(), piece.grad(), piece.of(entry.slots[0]),
+                      piece.of(entry.slots[1]), entry.steps, o);
 }
 
 }  // namespace stair::nn

@@ -50,10 +50,19 @@ class Optimizer {
     int64_t steps = 0;
     std::vector<Tensor> slots;  // made at the first step
   };
+  // Elements [begin, end) of a parameter and of what belongs to it.
+  struct Piece {
+    const Entry* entry;
+    int64_t begin, end;
+    Tensor of(const Tensor& t) const { return t.reshape({t.numel()}).slice(begin, end); }
+    Tensor value() const { return of(entry->parameter.variable.value()); }
+    Tensor grad() const { return of(entry->parameter.variable.grad()); }
+  };
   // Names of the tensors kept for each parameter.
   virtual std::vector<std::string> slot_names() const = 0;
-  // `entry.steps` counts this step already; the slots are zeros in the first.
-  virtual void update(const Entry& entry, double lr) const = 0;
+  // Called from several threads. `steps` counts this step already; the slots are zeros in the
+  // first.
+  virtual void update(const Piece& piece, double lr) const = 0;
 
  private:
   std::vector<Entry> entries_;
@@ -67,7 +76,7 @@ class Sgd : public Optimizer {
 
  private:
   std::vector<std::string> slot_names() const override;
-  void update(const Entry& entry, double lr) const override;
+  void update(const Piece& piece, double lr) const override;
   autograd::SgdOptions options_;
 };
 
@@ -80,7 +89,7 @@ class Adam : public Optimizer {
 
  private:
   std::vector<std::string> slot_names() const override;
-  void update(const Entry& entry, double lr) const override;
+  void update(const Piece& piece, double lr) const override;
   autograd::AdamOptions options_;
 };
 
