@@ -20,6 +20,7 @@ struct Settings {
   ModelConfig model;
   int threads = 0;
   std::optional<double> min_sqnr;
+  bool shadow = false;
 };
 
 void add_flags(Options& options, Settings& s) {
@@ -36,6 +37,11 @@ void add_flags(Options& options, Settings& s) {
                {.help = "write histograms of all values and weights (JSON)",
                 .value = "FILE",
                 .usual = true});
+  options.flag(
+      "--shadow", s.shadow,
+      {.help = "list also the error of each layer of B alone: on the values that A has for "
+               "its inputs",
+       .usual = true});
   options.real("--min-sqnr", s.min_sqnr, {.min = -1000, .max = 1000},
                {.help = "exit 9 when a layer's values are below", .unit = "dB"});
   options.integer("--threads", s.threads, {.min = 0, .max = 4096},
@@ -44,6 +50,8 @@ void add_flags(Options& options, Settings& s) {
                   "shows that the int8 file computes the codes of training");
   options.example("qat_compare resnet20.safetensors ptq.int8 --model resnet20 --data-path cifar10",
                   "shows which layers quantization hurts");
+  options.example("qat_compare resnet20.safetensors ptq.int8 --model resnet20 --shadow",
+                  "shows what each layer adds by itself");
 }
 
 void check_sqnr(const Comparison& comparison, double least) {
@@ -64,7 +72,10 @@ int run(const std::vector<std::string>& arguments) {
   const Datasets first = open_datasets(s.data, false);
   const auto classes = static_cast<int64_t>(first.class_names.size());
   const ScoredFile a = open_scored_file(s.a, s.model, s.data, classes, options);
-  const ScoredFile b = open_scored_file(s.b, s.model, a.data, classes, options);
+  ScoredFile b = open_scored_file(s.b, s.model, a.data, classes, options);
+  if (s.shadow && b.form == "qat")
+    b.session =
+        std::make_shared<qat::Int8Session>(deploy(*b.graph, b.model, b.data, b.class_names));
   const DataConfig data = common_preparation(a, b);
   const Datasets sets = datasets_for(data, first);
   data::Loader loader(sets.val, val_transform(data), val_loader_options(data));
@@ -73,7 +84,7 @@ int run(const std::vector<std::string>& arguments) {
   if (!s.histograms.empty())
     seen = [&](const char* network, const char* kind, const std::string& name,
                const Tensor& value) { histograms.add(network, kind, name, value); };
-  const Comparison comparison = compare(a, b, loader, seen);
+  const Comparison comparison = compare(a, b, loader, seen, s.shadow);
   if (!s.histograms.empty())
     write_file(s.histograms, std::string_view(histograms.to_json().dump(1)));
   if (options.json())

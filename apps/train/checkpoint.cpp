@@ -149,12 +149,14 @@ std::string state_hash(const nn::Module& model, const nn::Optimizer& optimizer) 
 
 void check_settings(const Json& checkpoint, const Json& run, const std::string& path) {
   std::string differences;
-  for (const auto& [key, value] : run.as_object()) {
-    const Json* other = checkpoint.find(key);
-    if (other == nullptr || !(*other == value))
-      differences += str("\n  ", key, ": checkpoint ", other == nullptr ? "nothing" : other->dump(),
-                         " | this run ", value.dump());
-  }
+  const auto text = [](const Json* value) { return value == nullptr ? "nothing" : value->dump(); };
+  const auto compare = [&](const std::string& key, const Json* before, const Json* now) {
+    if (before == nullptr || now == nullptr || !(*before == *now))
+      differences += str("\n  ", key, ": checkpoint ", text(before), " | this run ", text(now));
+  };
+  for (const auto& [key, value] : run.as_object()) compare(key, checkpoint.find(key), &value);
+  for (const auto& [key, value] : checkpoint.as_object())
+    if (run.find(key) == nullptr) compare(key, &value, nullptr);
   if (!differences.empty())
     throw FormatError(str("checkpoint '", path, "' was made with other settings:", differences),
                       "resume with the flags of that run");

@@ -67,34 +67,48 @@ std::string percent(const qat::Saturation& s) {
   return s.codes > 0 ? fixed(100 * s.share(), 2) : "-";
 }
 
-std::string table(const char* title, const std::vector<ComparedLayer>& layers) {
+// `alone` may be empty.
+std::string table(const char* title, const std::vector<ComparedLayer>& layers,
+                  const std::vector<ComparedLayer>& alone = {}) {
   size_t width = 24;
   for (const ComparedLayer& layer : layers) width = std::max(width, layer.name.size());
-  const auto row = [&](const std::string& name, const std::string& sqnr, const std::string& cosine,
-                       const std::string& largest, const std::string& a, const std::string& b,
-                       const std::string& codes) {
+  const auto row = [&](const std::string& name, const std::string& sqnr, const std::string& own,
+                       const std::string& cosine, const std::string& largest, const std::string& a,
+                       const std::string& b, const std::string& codes) {
     char text[512];
-    std::snprintf(text, sizeof text, "%-*s %8s %9s %9s %7s %7s  %s\n", static_cast<int>(width),
-                  printable(name).c_str(), sqnr.c_str(), cosine.c_str(), largest.c_str(), a.c_str(),
-                  b.c_str(), codes.c_str());
+    std::snprintf(text, sizeof text, "%-*s %8s%s %9s %9s %7s %7s  %s\n", static_cast<int>(width),
+                  printable(name).c_str(), sqnr.c_str(), own.c_str(), cosine.c_str(),
+                  largest.c_str(), a.c_str(), b.c_str(), codes.c_str());
     return std::string(text);
   };
-  std::string text = row(title, "SQNR dB", "cosine", "max diff", "sat A %", "sat B %", "codes");
+  const auto column = [&](const std::string& own) {
+    return alone.empty() ? "" : str(std::string(9 - std::min<size_t>(9, own.size()), ' '), own);
+  };
+  std::string text =
+      row(title, "SQNR dB", column("alone"), "cosine", "max diff", "sat A %", "sat B %", "codes");
   for (const ComparedLayer& layer : layers) {
     const qat::Difference& d = layer.difference;
-    text += row(layer.name, fixed(d.sqnr(), 2), fixed(d.cosine(), 6), fixed(d.largest(), 5),
-                percent(d.saturation_a()), percent(d.saturation_b()), code_text(d));
+    const auto own = find(alone, layer.name);
+    text += row(layer.name, fixed(d.sqnr(), 2),
+                column(own == alone.end() ? "-" : fixed(own->difference.sqnr(), 2)),
+                fixed(d.cosine(), 6), fixed(d.largest(), 5), percent(d.saturation_a()),
+                percent(d.saturation_b()), code_text(d));
   }
   return text;
 }
 
-Json to_json(const std::vector<ComparedLayer>& layers) {
+Json to_json(const std::vector<ComparedLayer>& layers,
+             const std::vector<ComparedLayer>& alone = {}) {
   Json list = Json::array();
   for (const ComparedLayer& layer : layers) {
     const qat::Difference& d = layer.difference;
     Json j = Json::object();
     j.set("layer", layer.name);
     j.set("sqnr_db", json_number(d.sqnr()));
+    if (const auto own = find(alone, layer.name); own != alone.end()) {
+      j.set("sqnr_alone_db", json_number(own->difference.sqnr()));
+      j.set("max_difference_alone", own->difference.largest());
+    }
     j.set("cosine", json_number(d.cosine()));
     j.set("max_difference", json_number(d.largest()));
     j.set("elements", d.elements());
@@ -133,7 +147,10 @@ DataConfig common_preparation(const ScoredFile& a, const ScoredFile& b) {
 }
 
 Comparison compare(const ScoredFile& a, const ScoredFile& b, data::Loader& loader,
-                   const SeenValue& seen) {
+                   const SeenValue& seen, bool shadow) {
+  if (shadow && !b.session)
+    throw ConfigError("B is a float network, it has no layers of integers to look at alone",
+                      "--shadow compares an int8 file or a checkpoint of QAT with A");
   Comparison result;
   const auto show = [&](const char* kind, const Layers& of_a, const Layers& of_b) {
     if (!seen) return;
@@ -156,6 +173,7 @@ Comparison compare(const ScoredFile& a, const ScoredFile& b, data::Loader& loade
                           "compare two forms of one network");
     }
     add(of_a, of_b, result.values);
+    if (shadow) add(of_a, qat::shadow_values(*b.session, batch->images, of_a), result.alone);
     show("activations", of_a, of_b);
     result.pictures += batch->images.size(0);
   }
@@ -163,7 +181,7 @@ Comparison compare(const ScoredFile& a, const ScoredFile& b, data::Loader& loade
 }
 
 std::string to_string(const Comparison& c) {
-  std::string text = table("values", c.values) + "\n" + table("weights", c.weights);
+  std::string text = table("values", c.values, c.alone) + "\n" + table("weights", c.weights);
   for (const auto& [who, names] : {std::pair{"A", &c.only_a}, {"B", &c.only_b}})
     if (!names->empty()) text += str("only in ", who, ": ", join(*names, ", ", kNamesShown), "\n");
   const auto differs = std::find_if(c.values.begin(), c.values.end(), [](const auto& layer) {
@@ -178,7 +196,7 @@ std::string to_string(const Comparison& c) {
 Json to_json(const Comparison& c) {
   Json j = Json::object();
   j.set("pictures", c.pictures);
-  j.set("values", to_json(c.values));
+  j.set("values", to_json(c.values, c.alone));
   j.set("weights", to_json(c.weights));
   for (const auto& [key, names] : {std::pair{"only_a", &c.only_a}, {"only_b", &c.only_b}}) {
     Json list = Json::array();

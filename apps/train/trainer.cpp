@@ -154,6 +154,7 @@ void Trainer::resume() {
 // What must not change while a run goes on: bits of the result depend on it.
 Json Trainer::settings() const {
   Json j = Json::object();
+  j.set("preset", config_.preset);
   j.set("quantizer", config_.quantizer);
   j.set("wbits", config_.wbits);
   j.set("abits", config_.abits);
@@ -161,6 +162,9 @@ Json Trainer::settings() const {
   j.set("a_observer", config_.a_observer);
   j.set("first_last_8_bits", config_.first_last_8_bits);
   j.set("add_operands_8_bits", config_.add_operands_8_bits);
+  j.set("group_size", config_.group_size);
+  j.set("exclude", join(config_.layers.exclude));
+  j.set("include", join(config_.layers.include));
   if (!config_.layers.mapping.is_null()) j.set("qconfig_mapping", config_.layers.mapping);
   if (!config_.layers.backend.is_null()) j.set("backend_config", config_.layers.backend);
   j.set("grad_precision", config_.grad_precision);

@@ -64,7 +64,6 @@ class Trainer {
   StepResult step(const data::Batch& batch);
   void report_memory(MemoryReport& memory) const;
   void pass_over(const data::Batch& batch, double loss);
-  std::string first_nonfinite(const data::Batch& batch);
 
   bool finish_epoch();
   EpochScores score(bool with_int8);

@@ -6,11 +6,11 @@
 
 #include "apps/program/report.h"
 #include "apps/program/signals.h"
+#include "apps/train/nonfinite.h"
 #include "apps/train/trainer.h"
 #include "autograd/ops/cross_entropy.h"
 #include "autograd/recompute.h"
 #include "core/file.h"
-#include "nn/finite.h"
 #include "nn/gradients.h"
 
 namespace stair::apps {
@@ -74,27 +74,16 @@ Trainer::StepResult Trainer::step(const data::Batch& batch) {
   return {value, count_hits(logits.value(), batch.labels), true};
 }
 
-std::string Trainer::first_nonfinite(const data::Batch& batch) {
-  std::string found;
-  model_->set_observer([&](const nn::Node& node, const autograd::Variable& value) {
-    if (found.empty() && nn::first_non_finite(value.value()) >= 0) found = node.name;
-  });
-  const autograd::NoGrad no_grad;
-  (void)(*model_)(autograd::Variable(batch.images));
-  model_->set_observer({});
-  return found.empty() ? "the gradients only" : found;
-}
-
 void Trainer::pass_over(const data::Batch& batch, double loss) {
-  optimizer_->zero_grad();
   const int64_t tolerated = tolerated_nonfinite(config_.nonfinite);
   if (++state_.skipped_in_row <= tolerated) {
+    optimizer_->zero_grad();
     say(str("warning: step ", state_.step, " is not finite and was passed over (",
             state_.skipped_in_row, " in a row)"));
     return;
   }
   const double lr = *config_.lr * nn::lr_factor(schedule_, state_.step);
-  const std::string layer = first_nonfinite(batch);
+  const std::string layer = first_nonfinite(*model_, batch.images);
   Json diagnosis = Json::object(), samples = Json::array();
   for (int64_t sample : batch.samples) samples.push_back(sample);
   diagnosis.set("epoch", state_.epoch);

@@ -128,4 +128,11 @@ Graph capture(Module& model, const Variable& example) {
   return recorder.finish(y);
 }
 
+Graph capture(Module& model, const Variable& example, const DynamicShapes& dynamic) {
+  Graph graph = capture(model, example);
+  Node& input = graph.node(graph.input());
+  input.dims = dims_of(input.name, example.shape(), dynamic);
+  return graph;
+}
+
 }  // namespace stair::nn

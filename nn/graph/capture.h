@@ -17,4 +17,10 @@ namespace stair::nn {
 // input), or when the result is no operation's.
 Graph capture(Module& model, const Variable& example);
 
+// The same, for inputs of certain sizes: dimensions with a Dim in its bounds, all others the
+// example's. A GraphModule checks them in every forward. They stay with copies of the graph and
+// what prepare makes of it; an int8 graph takes any size that its operations take. Throws besides
+// what dims_of throws.
+Graph capture(Module& model, const Variable& example, const DynamicShapes& dynamic);
+
 }  // namespace stair::nn

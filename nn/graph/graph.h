@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/graph/dim.h"
 #include "nn/module.h"
 
 namespace stair::nn {
@@ -34,6 +35,7 @@ struct Node {
   Variable variable;               // of "parameter" and "buffer" nodes
   std::string path;                // of operations: the path of the module that ran it
   Shape shape;                     // of the result, kBatch for the size of the batch
+  std::vector<Dim> dims;           // of "input": the sizes allowed; empty: all
 
   bool is_state() const { return op == "parameter" || op == "buffer"; }
   bool operation() const { return !is_state() && op != "input"; }

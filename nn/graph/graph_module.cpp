@@ -124,10 +124,12 @@ Variable GraphModule::run(const Step& step, std::span<const Variable> inputs) co
 }
 
 Variable GraphModule::forward(const Variable& x) {
+  const Node& input = graph_.node(graph_.input());
+  if (!input.dims.empty()) check_dims(input.name, input.dims, x.shape());
   std::vector<Variable> values(slots_);
   for (const auto& [slot, node] : state_) values[slot] = node->variable;
   values[input_slot_] = x;
-  if (observer_) observer_(graph_.node(graph_.input()), x);
+  if (observer_) observer_(input, x);
   std::vector<Variable> inputs;
   for (size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];

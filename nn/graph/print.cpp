@@ -10,6 +10,12 @@ std::string shape_text(const Shape& shape) {
   return text + "]";
 }
 
+std::string shape_text(const Node& node) {
+  std::string dims;
+  for (const Dim& dim : node.dims) dims += str(dims.empty() ? "" : ", ", describe(dim));
+  return shape_text(node.shape) + (dims.empty() ? "" : " (" + dims + ")");
+}
+
 std::string attributes_text(const Node& node) {
   std::string text;
   for (const auto& [key, value] : node.attributes) text += str(' ', key, '=', to_string(value));
@@ -40,7 +46,7 @@ std::string to_text(const Graph& graph, const Remark& remark) {
       inputs += str(inputs.empty() ? "" : ", ", input < 0 ? "-" : str('%', input));
     text += str('%', node.id, ' ', node.name, " = ", node.op);
     if (node.operation()) text += str('(', inputs, ')');
-    text += str(attributes_text(node), " : ", shape_text(node.shape));
+    text += str(attributes_text(node), " : ", shape_text(node));
     text += str(node.id == graph.output() ? " -> output" : "", remark_text(remark, node), '\n');
   }
   return text;
@@ -50,8 +56,8 @@ std::string to_dot(const Graph& graph, const Remark& remark) {
   std::string text = "digraph model {\n  node [shape=box];\n";
   for (const Node& node : graph.nodes()) {
     if (node.is_state()) continue;
-    const std::string label = str(node.name, attributes_text(node), ' ', shape_text(node.shape),
-                                  remark_text(remark, node));
+    const std::string label =
+        str(node.name, attributes_text(node), ' ', shape_text(node), remark_text(remark, node));
     text += str("  n", node.id, " [label=\"", escaped(label), "\"];\n");
     for (int input : node.inputs)
       if (input >= 0 && !graph.node(input).is_state())

@@ -6,6 +6,8 @@
 #include <map>
 #include <tuple>
 
+#include "autograd/ops/dequantize.h"
+#include "autograd/ops/quantize.h"
 #include "qat/int8/float_node.h"
 #include "qat/ptq/layers.h"
 #include "qat/weighted_layers.h"
@@ -170,6 +172,35 @@ std::vector<LayerValue> layer_values(Int8Session& session, const Tensor& x) {
     const auto end = ends.find(static_cast<int>(&node - graph.nodes.data()));
     if (end != ends.end()) values.push_back({end->second, value});
   });
+  return values;
+}
+
+std::vector<LayerValue> shadow_values(Int8Session& session, const Tensor& x,
+                                      const std::vector<LayerValue>& reference) {
+  const Int8Graph& graph = session.graph();
+  const std::map<int, std::string> ends = layer_ends(graph);
+  const auto end_of = [&](const Int8Node& node) {
+    return ends.find(static_cast<int>(&node - graph.nodes.data()));
+  };
+  const autograd::NoGrad no_grad;
+  std::vector<LayerValue> values;
+  session.node_values(
+      x,
+      [&](const Int8Node& node, const Tensor& value) {
+        if (const auto end = end_of(node); end != ends.end())
+          values.push_back({end->second, value});
+      },
+      [&](const Int8Node& node, const Tensor& value) {
+        const auto end = end_of(node);
+        if (end == ends.end()) return Tensor();
+        const auto other = std::ranges::find(reference, end->second, &LayerValue::name);
+        if (other == reference.end() || other->value.numel() != value.numel()) return Tensor();
+        const Tensor reals =
+            autograd::dequantize(autograd::Variable(other->value)).value().reshape(value.shape());
+        if (node.format.real) return reals;
+        return autograd::quantize(autograd::Variable(reals), qparams_of(node.format), value.dtype())
+            .value();
+      });
   return values;
 }
 

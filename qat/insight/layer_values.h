@@ -28,6 +28,14 @@ void for_layer_values(nn::GraphModule& model, const Tensor& x,
                       const std::function<void(const LayerValue&)>& visit);
 std::vector<LayerValue> layer_values(Int8Session& session, const Tensor& x);
 
+// What each layer of `session` makes of the values that `reference`, those of another form of the
+// network for the same pictures, has for the layers that it reads: the error of a layer alone,
+// without that of the layers before it. Values are rounded to the codes that the layer reads.
+// Layers that the reference has not pass their own value on. This is the Numeric Suite's comparison
+// with shadow modules, seen from the quantized side.
+std::vector<LayerValue> shadow_values(Int8Session& session, const Tensor& x,
+                                      const std::vector<LayerValue>& reference);
+
 // The weights as they ship, batch norm folded in: codes with QParams where the form has them.
 std::vector<LayerValue> layer_weights(const nn::GraphModule& model);
 std::vector<LayerValue> layer_weights(const Int8Graph& graph);

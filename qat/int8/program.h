@@ -41,12 +41,14 @@ class Int8Program {
 
   // Runs every step; the last node's value is then at value(last).
   void run(const Int8Input& input) const {
-    for (size_t i = 0; i < steps_.size(); ++i) {
-      const autograd::LayerScope layer(plan_.steps[i].node);
-      steps_[i](input);
-    }
+    for (size_t i = 0; i < steps_.size(); ++i) run_step(i, input);
   }
-  const std::byte* value(int node) const {
+  // Runs one of plan().steps.
+  void run_step(size_t step, const Int8Input& input) const {
+    const autograd::LayerScope layer(plan_.steps[step].node);
+    steps_[step](input);
+  }
+  std::byte* value(int node) const {
     return block_.get() + plan_.offsets[static_cast<size_t>(node)];
   }
   const Int8Plan& plan() const { return plan_; }

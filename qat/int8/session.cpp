@@ -132,15 +132,25 @@ void Int8Session::run(const Tensor& x, Tensor& y) {
 }
 
 void Int8Session::node_values(const Tensor& x,
-                              const std::function<void(const Int8Node&, const Tensor&)>& visit) {
+                              const std::function<void(const Int8Node&, const Tensor&)>& visit,
+                              const Substitute& substitute) {
   const Int8Input input = impl_->input(x);
   const Int8Program all(impl_->graph, impl_->convs, x.shape(), false, true);
-  all.run(input);
-  for (size_t i = 1; i < impl_->graph.nodes.size(); ++i) {
-    const Int8Node& n = impl_->graph.nodes[i];
-    Tensor y = Tensor::empty(all.plan().shapes[i], code_type(n.format));
-    std::memcpy(y.raw(), all.value(static_cast<int>(i)), y.bytes());
-    visit(n, n.format.real ? y : y.with_qparams(qparams_of(n.format)));
+  const std::vector<Int8Step>& steps = all.plan().steps;
+  size_t step = 0;
+  for (int i = 1; i <= impl_->last(); ++i) {
+    // Views have no step.
+    while (step < steps.size() && steps[step].node <= i) all.run_step(step++, input);
+    const Int8Node& n = impl_->graph.nodes[static_cast<size_t>(i)];
+    Tensor y = Tensor::empty(all.plan().shapes[static_cast<size_t>(i)], code_type(n.format));
+    std::memcpy(y.raw(), all.value(i), y.bytes());
+    if (!n.format.real) y = y.with_qparams(qparams_of(n.format));
+    visit(n, y);
+    const Tensor other = substitute ? substitute(n, y) : Tensor();
+    if (!other.defined()) continue;
+    if (other.shape() != y.shape() || other.dtype() != y.dtype())
+      throw ShapeError(str("int8 graph: node '", n.name, "' is ", y, ", not ", other));
+    std::memcpy(all.value(i), other.raw(), y.bytes());
   }
 }
 

@@ -41,9 +41,13 @@ class Int8Session {
   // The codes (with QParams) or real numbers of one node for x, computed without buffer reuse: for
   // comparing layers.
   Tensor node_value(const Tensor& x, const std::string& name);
-  // The same of every node but the input, in order, computed once.
+  // The same of every node but the input, in order, computed once. What `substitute` returns, of
+  // the same shape and type, takes the value's place for the nodes that read it; undefined: nothing
+  // does.
+  using Substitute = std::function<Tensor(const Int8Node&, const Tensor&)>;
   void node_values(const Tensor& x,
-                   const std::function<void(const Int8Node&, const Tensor&)>& visit);
+                   const std::function<void(const Int8Node&, const Tensor&)>& visit,
+                   const Substitute& substitute = {});
 
   const Int8Graph& graph() const;
   // Bytes of the planned block of the last run, and what the buffers would take without reuse.

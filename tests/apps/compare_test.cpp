@@ -71,6 +71,29 @@ TEST(Compare, TwoEpochsDifferAndTheFirstCodeIsNamed) {
   EXPECT_NE(gate.out.find("% differ, first ["), std::string::npos) << gate.out;
 }
 
+TEST(Compare, ShadowsListTheErrorOfEachLayerAlone) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(train(folder / "run").code, 0);
+  const std::string run = folder / "run";
+  // Against itself no layer has an error, alone or not; a checkpoint of QAT is deployed for it.
+  const Ended same = compare(run + "/last.int8", run, {"--json", "--shadow"});
+  ASSERT_EQ(same.code, 0) << same.err;
+  const Json j = parse_json(same.out);
+  ASSERT_GT(j.at("values").size(), 20U);
+  for (const Json& layer : j.at("values").as_array())
+    EXPECT_EQ(layer.at("max_difference_alone").as_double(), 0) << layer.dump();
+  // Against float weights the errors of later layers are larger together than alone.
+  const Ended ended =
+      compare(run + "/checkpoint-00000003.stair", run + "/last.int8", {"--json", "--shadow"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Json last = layer_of(parse_json(ended.out).at("values"), "layer3.2.conv2");
+  EXPECT_GT(last.at("sqnr_alone_db").as_double(), last.at("sqnr_db").as_double() + 3);
+  const Ended table = compare(run + "/checkpoint-00000003.stair", run + "/last.int8", {"--shadow"});
+  EXPECT_NE(table.out.find("SQNR dB    alone    cosine"), std::string::npos) << table.out;
+  expect_ended(compare(run, run + "/checkpoint-00000003.stair", {"--shadow"}), 2,
+               {"B is a float network", "hint: --shadow"});
+}
+
 TEST(CompareFault, WhatCannotBeComparedSaysWhy) {
   const TemporaryFolder folder;
   ASSERT_EQ(train(folder / "run").code, 0);

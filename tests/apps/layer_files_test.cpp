@@ -42,6 +42,8 @@ TEST(LayerFilesJob, TrainingFollowsTheMappingAndItsFilesKnowIt) {
   const Flags other = {
       {"--qconfig-mapping", mapping(folder, "layer1")}, {"--resume", "auto"}, {"--epochs", "3"}};
   expect_ended(train(run, other), 4, {"qconfig_mapping: checkpoint {", " | this run {"});
+  expect_ended(train(run, {{"--resume", "auto"}, {"--epochs", "3"}}), 4,
+               {"qconfig_mapping: checkpoint {", "} | this run nothing"});
 }
 
 TEST(LayerFilesJob, PostTrainingQuantizationTakesMappingAndBackend) {

@@ -76,6 +76,22 @@ TEST_F(CheckpointFault, OtherQuantizationIsShownInTwoColumns) {
   EXPECT_EQ(file_text(run_ + "/config.toml"), before);
 }
 
+TEST_F(CheckpointFault, OtherLayersThatStayFloatAreNoticed) {
+  expect_ended(resume({{"--exclude", "layer2"}}), 4,
+               {"\n  exclude: checkpoint \"\" | this run \"layer2\"", "hint: "});
+  expect_ended(resume({{"--include", "conv2d"}}), 4,
+               {"\n  include: checkpoint \"\" | this run \"conv2d\""});
+  expect_ended(resume({{"--preset", "minmax"}}), 4,
+               {"\n  preset: checkpoint \"x86\" | this run \"minmax\""});
+  const std::string other = folder_ / "other";
+  ASSERT_EQ(train(other, {{"--exclude", "layer2"}}).code, 0);
+  const Flags again = {{"--resume", "auto"}, {"--epochs", "3"}};
+  expect_ended(train(other, again), 4, {"\n  exclude: checkpoint \"layer2\" | this run \"\""});
+  Flags same = again;
+  same["--exclude"] = "layer2";
+  expect_ended(train(other, same), 0, {"resuming from"});
+}
+
 TEST_F(CheckpointFault, AnotherPrecisionOfGradientsIsNoticed) {
   expect_ended(resume({{"--grad-precision", "bf16"}}), 4,
                {"grad_precision: checkpoint ", " | this run \"bf16\"", "hint: "});

@@ -94,6 +94,9 @@ TEST(TrainNumericsFault, AStepThatIsNotFiniteIsNotApplied) {
   const Json diagnosis = parse_json(file_text(run + "/nonfinite.json"));
   for (const char* key : {"epoch", "step", "lr", "loss", "first_nonfinite", "samples"})
     EXPECT_NE(diagnosis.find(key), nullptr) << key;
+  EXPECT_NE(ended.err.find("first in: " + diagnosis.at("first_nonfinite").as_string()),
+            std::string::npos)
+      << ended.err;
 }
 
 TEST(TrainInterruptFault, OneInterruptSavesTwoLeaveAtOnce) {

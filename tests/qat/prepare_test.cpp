@@ -272,6 +272,20 @@ TEST(Prepare, ModesKeepEveryAttribute) {
   EXPECT_EQ(conv.options().momentum, 0.3);
 }
 
+TEST(Prepare, TheSizesOfTheInputStayHeld) {
+  Net net(false);
+  const nn::Graph graph =
+      nn::capture(net, Variable(normal({2, 6, 6, 3}, 1)), {{0, {"batch", 1, 2}}});
+  const EngineQuantizer quantizer(x86_config());
+  for (const nn::Graph& form :
+       {prepare(graph, quantizer).graph, prepare_qat(graph, quantizer).graph}) {
+    nn::GraphModule prepared(form);
+    EXPECT_EQ(run(prepared, normal({1, 6, 6, 3}, 2)).size(0), 1);
+    EXPECT_THROW(run(prepared, normal({3, 6, 6, 3}, 2)), ShapeError);
+    EXPECT_THROW(run(prepared, normal({1, 8, 6, 3}, 2)), ShapeError);
+  }
+}
+
 TEST(Prepare, FrozenObserversBeforeAnyBatchSayCalibrateFirst) {
   Net net(false);
   nn::GraphModule model(prepare_qat(graph_of(net), x86_config()).graph);

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
+#include "autograd/ops/dequantize.h"
 #include "qat/convert.h"
 #include "qat/engine_quantizer.h"
 #include "qat/insight/difference.h"
@@ -89,6 +91,71 @@ TEST(LayerValuesExact, LayersThatStayFloatKeepTheirNames) {
     EXPECT_LT(difference(b->value, layer.value).largest(), 1e-6) << layer.name;
   }
   EXPECT_GE(floats, 4);
+}
+
+Int8Graph deployed_graph() {
+  const EngineQuantizer quantizer = quantizer_without({});
+  return convert(Forms::calibrated(small_model(true), quantizer));
+}
+
+// The values as real numbers, as the float network would have them.
+std::vector<LayerValue> reals_of(std::vector<LayerValue> layers) {
+  for (LayerValue& layer : layers)
+    layer.value = autograd::dequantize(autograd::Variable(layer.value)).value();
+  return layers;
+}
+
+// Whether the value of each layer is that of the other list, by name.
+std::map<std::string, bool> equal_layers(const std::vector<LayerValue>& a,
+                                         const std::vector<LayerValue>& b) {
+  std::map<std::string, bool> equal;
+  for (size_t i = 0; i < a.size(); ++i)
+    equal[a[i].name] = difference(a[i].value, b[i].value).largest() == 0;
+  return equal;
+}
+
+TEST(ShadowExact, OnItsOwnValuesALayerHasNoError) {
+  Int8Session session(deployed_graph());
+  const Tensor x = pictures(3, 77);
+  const auto own = layer_values(session, x), alone = shadow_values(session, x, reals_of(own));
+  ASSERT_EQ(names_of(own), names_of(alone));
+  for (const auto& [name, equal] : equal_layers(own, alone)) EXPECT_TRUE(equal) << name;
+}
+
+TEST(ShadowExact, ALayerThatIsBrokenIsTheOnlyOneWithAnError) {
+  Int8Graph broken = deployed_graph();
+  Int8Session good(broken);
+  const std::string name = "features.3.conv.1.0";
+  const auto node = std::ranges::find(broken.nodes, name, &Int8Node::name);
+  ASSERT_NE(node, broken.nodes.end());
+  node->weight = Tensor::full<int8_t>(node->weight.shape(), 3);
+  Int8Session bad(broken);
+  const Tensor x = pictures(3, 77);
+  const auto expected = layer_values(good, x);
+  const auto alone = equal_layers(expected, shadow_values(bad, x, reals_of(expected))),
+             together = equal_layers(expected, layer_values(bad, x));
+  int differ = 0;
+  for (const auto& [layer, equal] : together) {
+    differ += equal ? 0 : 1;
+    EXPECT_EQ(alone.at(layer), layer != name) << layer;
+  }
+  EXPECT_GT(differ, 20);
+}
+
+TEST(Shadow, LayersThatTheReferenceHasNotPassTheirOwnValueOn) {
+  Int8Session session(deployed_graph());
+  const Tensor x = pictures(3, 77);
+  const auto own = layer_values(session, x);
+  for (const auto& [name, equal] : equal_layers(own, shadow_values(session, x, {})))
+    EXPECT_TRUE(equal) << name;
+}
+
+TEST(SessionFault, ASubstituteOfAnotherShapeIsRefused) {
+  Int8Session session(deployed_graph());
+  const auto other = [](const Int8Node&, const Tensor&) { return Tensor::zeros({1}, DType::f32); };
+  EXPECT_THROW(session.node_values(
+                   pictures(1, 1), [](const Int8Node&, const Tensor&) {}, other),
+               ShapeError);
 }
 
 TEST(LayerValues, AModelKeepsItsMode) {
