@@ -326,7 +326,7 @@ TEST(PthFault, EveryPrefixIsAnError) {
 
 TEST(PthFault, FlippedBitsAreAnErrorOrChangeNothing) {
   Random random(1);
-  for (const char* name : {"training.pth", "deflated.pth"}) {
+  for (const char* name : {"training.pth", "deflated.pth", "quantized_channel.pth"}) {
     const std::string path = torch_file(name), whole = content(read_weights(path)),
                       bytes = read_file(path, 1 << 20, FileUse::model);
     for (int i = 0; i < 1000; ++i) {
@@ -338,22 +338,43 @@ TEST(PthFault, FlippedBitsAreAnErrorOrChangeNothing) {
 }
 
 // The checksum is right, the stream is not: nothing but errors or results.
-TEST(PthFault, DamagedStreamsAreAnErrorOrAResult) {
-  const std::string stream = pth::pickle(
-      pth::dict({{"model", pth::dict({{"a", kGood}, {"b", pth::tensor(kFloats, 2, {2}, {1})}})},
-                 {"args", pth::call(pth::global("argparse", "Namespace"), {}) + "}b"},
-                 {"n", pth::integer(7)}}));
-  Random random(2);
+void damage(const std::string& stream, const std::vector<std::string>& storages, uint64_t seed) {
+  EXPECT_EQ(outcome_of(pth::records(stream, storages)), "");
+  Random random(seed);
   int errors = 0;
   for (int i = 0; i < 3000; ++i) {
     std::string damaged = stream;
     for (uint64_t flips = 1 + random.below(3); flips > 0; --flips)
       damaged[random.below(stream.size())] ^= static_cast<char>(1 << random.below(8));
-    errors += !outcome_of(pth::records(damaged, {std::string(24, '\0')})).empty();
+    errors += !outcome_of(pth::records(damaged, storages)).empty();
   }
   EXPECT_GT(errors, 1500);
   for (size_t n = 0; n < stream.size(); ++n)
-    EXPECT_NE(outcome_of(pth::records(stream.substr(0, n), {std::string(24, '\0')})), "") << n;
+    EXPECT_NE(outcome_of(pth::records(stream.substr(0, n), storages)), "") << n;
+}
+
+TEST(PthFault, DamagedStreamsAreAnErrorOrAResult) {
+  damage(pth::pickle(pth::dict(
+             {{"model", pth::dict({{"a", kGood}, {"b", pth::tensor(kFloats, 2, {2}, {1})}})},
+              {"args", pth::call(pth::global("argparse", "Namespace"), {}) + "}b"},
+              {"n", pth::integer(7)}})),
+         {std::string(24, '\0')}, 2);
+}
+
+TEST(PthFault, DamagedStreamsOfQuantizedTensorsAreAnErrorOrAResult) {
+  const std::string scales = pth::tensor(pth::storage("DoubleStorage", "1", 2), 0, {2}, {1}),
+                    zeros = pth::tensor(pth::storage("LongStorage", "2", 2), 0, {2}, {1});
+  const std::string channels = pth::quantized_tensor(
+      pth::storage("QInt8Storage", "0", 6), {2, 3},
+      {pth::global("torch", "per_channel_affine"), scales, zeros, pth::integer(0)});
+  const std::string plain = pth::quantized_tensor(
+      pth::storage("QInt8Storage", "0", 6), {6},
+      {pth::global("torch", "per_tensor_affine"), pth::real(0.5), pth::integer(3)});
+  damage(pth::pickle(pth::dict(
+             {{"fc._packed_params._packed_params", pth::tuple({channels, "N"})}, {"w", plain}})),
+         {std::string(6, '\1'), std::string("\0\0\0\0\0\0\xf0\x3f\0\0\0\0\0\0\xf0\x3f", 16),
+          std::string(16, '\0')},
+         3);
 }
 
 }  // namespace
