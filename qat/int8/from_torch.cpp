@@ -33,7 +33,7 @@ class Import {
       if (!tensors_.emplace(t.name, &t.tensor).second)
         fail(str(in_quotes(t.name), " occurs twice"));
     for (const Node& node : graph.nodes())
-      if (node.is_state()) paths_.insert(node.name.substr(0, node.name.rfind('.')));
+      paths_.insert(node.is_state() ? node.name.substr(0, node.name.rfind('.')) : node.path);
   }
 
   Int8Graph run() {
@@ -211,8 +211,8 @@ class Import {
   const nn::Weights& weights_;
   Int8Graph result_;
   std::map<std::string, const Tensor*> tensors_;
-  std::set<std::string> paths_, used_, functionals_;
-  std::map<int, int> converted_;  // id in the graph -> index in the result
+  std::set<std::string> paths_, used_, functionals_;  // of modules; names read; of functionals
+  std::map<int, int> converted_;                      // id in the graph -> index in the result
 };
 
 }  // namespace
