@@ -15,9 +15,9 @@ PackedConvInt8::PackedConvInt8(const ConvInt8::Args& args) {
   }
 }
 
-void PackedConvInt8::run(ConvInt8::Args args) const {
+std::function<void()> PackedConvInt8::bind(ConvInt8::Args args) const {
   args.packed = packed_.get();
-  impl_->run(args);
+  return impl_->bind(args);
 }
 
 void conv_int8(const ConvInt8::Args& args) {

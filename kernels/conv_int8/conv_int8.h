@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "core/storage.h"
 #include "kernels/conv/conv.h"
@@ -66,7 +67,9 @@ struct ConvInt8 {
     void* y;  // [N,OH,OW,O] s32, f32, u8 or s8
   };
   struct Impl {
-    void (*run)(const Args&);
+    // A call that is ready to run, as often as wanted: reads all of `args` now but the targets of
+    // x, packed and residual.q, and for the reference w.
+    std::function<void()> (*bind)(const Args&);
     // Which arguments it can run; looks at everything but the pointers' targets. Null: everything.
     bool (*supports)(const Args&);
     // Bytes of, and the writing of, the panels of w, whose shape, w and w_bits are read; null: the
@@ -84,9 +87,10 @@ class PackedConvInt8 {
   // Chooses the best kernel for `args` (pointers but `w` and `w_zero_point` may be null) and packs
   // args.w for it.
   explicit PackedConvInt8(const ConvInt8::Args& args);
-  // Runs the chosen kernel. args.w must be the weights that were packed; args.s may differ in n, h
-  // and w only.
-  void run(ConvInt8::Args args) const;
+  // A call of the chosen kernel, for as long as this lives (Impl::bind). args.w must be the weights
+  // that were packed; args.s may differ in n, h and w only.
+  std::function<void()> bind(ConvInt8::Args args) const;
+  void run(const ConvInt8::Args& args) const { bind(args)(); }
   const char* kernel() const { return name_; }
 
  private:

@@ -32,7 +32,7 @@ constexpr GemmKernel kGemm{.panel_cols = kPanelVectors * Vector::kLanes,
                            .panel = multiply_panel};
 
 constexpr ConvInt8::Impl kConvInt8{
-    [](const ConvInt8::Args& args) { gemm_run(kGemm, args); }, gemm_supports,
+    [](const ConvInt8::Args& args) { return gemm_bind(kGemm, args); }, gemm_supports,
     [](const ConvInt8::Args& args) { return gemm_packed_bytes(kGemm, args); },
     [](const ConvInt8::Args& args, void* packed) { gemm_pack(kGemm, args, packed); }};
 

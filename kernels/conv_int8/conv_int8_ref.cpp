@@ -28,7 +28,7 @@ int32_t accumulate(const ConvInt8::Args& a, int64_t n, int64_t oy, int64_t ox, i
   return static_cast<int32_t>(sum);
 }
 
-void conv_int8(const ConvInt8::Args& args) {
+void conv_plainly(const ConvInt8::Args& args) {
   ConvInt8::Args a = args;
   std::vector<int8_t> codes;
   if (a.w_bits < 8) {
@@ -47,7 +47,10 @@ void conv_int8(const ConvInt8::Args& args) {
   });
 }
 
-constexpr ConvInt8::Impl kConvInt8{conv_int8, nullptr, nullptr, nullptr};
+constexpr ConvInt8::Impl kConvInt8{[](const ConvInt8::Args& args) -> std::function<void()> {
+                                     return [args] { conv_plainly(args); };
+                                   },
+                                   nullptr, nullptr, nullptr};
 
 }  // namespace
 

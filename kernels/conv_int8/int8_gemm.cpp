@@ -10,21 +10,25 @@ namespace {
 
 struct Plan {
   const GemmKernel& kernel;
-  const ConvInt8::Args& args;
-  GemmLayout layout;
+  const ConvInt8::Args args;
+  const GemmLayout layout;
   RowSource rows;
   int64_t unit_chunk = 0, unit_tasks = 0;
-  TileEpilogue epilogue;
+  const TileEpilogue epilogue;
+  std::shared_ptr<std::byte> constants;  // what `channels` points to
   ChannelConstants channels{};
 
   Plan(const GemmKernel& k, const ConvInt8::Args& a)
-      : kernel(k), args(a), layout(k, a), rows(k, a, layout), epilogue(tile_epilogue(a)) {
-    if (rows.rows() > 0) split();
+      : kernel(k), args(a), layout(k, a), rows(k, args, layout), epilogue(tile_epilogue(a)) {
+    if (rows.rows() == 0) return;
+    split();
+    fill();
   }
   int32_t stored_zero_point() const {
     return args.x_zero_point + (args.x_signed && kernel.element_bytes == 1 ? 128 : 0);
   }
   void split();
+  void fill();
 };
 
 // Rows of a task fill a part of the L2 cache; small problems are cut finer, first by rows, then by
@@ -40,6 +44,25 @@ void Plan::split() {
   const int64_t unit_parts = std::min(layout.units, ceil_div(wanted, rows.tasks()));
   unit_chunk = ceil_div(layout.units, unit_parts);
   unit_tasks = ceil_div(layout.units, unit_chunk);
+}
+
+void Plan::fill() {
+  const int64_t cols = kernel.panel_cols, padded = layout.units * cols;
+  constants = allocate(static_cast<size_t>(padded * 16));
+  std::memset(constants.get(), 0, static_cast<size_t>(padded * 16));
+  int32_t* offset = reinterpret_cast<int32_t*>(constants.get());
+  float* multiplier = reinterpret_cast<float*>(offset + padded);
+  float* bias = multiplier + padded;
+  int32_t* w_zero_point = args.w_zero_point ? offset + 3 * padded : nullptr;
+  const int32_t* sums = static_cast<const int32_t*>(args.packed);
+  for (int64_t unit = 0; unit < layout.units; ++unit) {
+    const int64_t at = unit * cols, panel = unit % layout.panels;
+    fill_channels(args, stored_zero_point(), sums + at,
+                  unit / layout.panels * layout.group_channels + panel * cols,
+                  std::min(cols, layout.group_channels - panel * cols), offset + at,
+                  multiplier + at, bias + at, w_zero_point ? w_zero_point + at : nullptr);
+  }
+  channels = {offset, multiplier, bias, w_zero_point};
 }
 
 // Sum of (x - zx) of each row of A.
@@ -125,29 +148,12 @@ void run_task(const Plan& plan, int64_t row_task, int64_t unit_task) {
 
 }  // namespace
 
-void gemm_run(const GemmKernel& kernel, const ConvInt8::Args& args) {
-  Plan plan(kernel, args);
-  if (plan.rows.rows() == 0) return;
-  const GemmLayout& layout = plan.layout;
-  const int64_t cols = kernel.panel_cols, padded = layout.units * cols;
-  Scratch constants(static_cast<size_t>(padded * 16));
-  std::memset(constants.as<std::byte>(), 0, static_cast<size_t>(padded * 16));
-  int32_t* offset = constants.as<int32_t>();
-  float* multiplier = constants.as<float>() + padded;
-  float* bias = multiplier + padded;
-  int32_t* w_zero_point = args.w_zero_point ? offset + 3 * padded : nullptr;
-  const int32_t* sums = static_cast<const int32_t*>(args.packed);
-  for (int64_t unit = 0; unit < layout.units; ++unit) {
-    const int64_t at = unit * cols, panel = unit % layout.panels;
-    fill_channels(args, plan.stored_zero_point(), sums + at,
-                  unit / layout.panels * layout.group_channels + panel * cols,
-                  std::min(cols, layout.group_channels - panel * cols), offset + at,
-                  multiplier + at, bias + at, w_zero_point ? w_zero_point + at : nullptr);
-  }
-  plan.channels = {offset, multiplier, bias, w_zero_point};
-  parallel_tasks(plan.rows.tasks() * plan.unit_tasks, [&](int64_t task) {
-    run_task(plan, task / plan.unit_tasks, task % plan.unit_tasks);
-  });
+std::function<void()> gemm_bind(const GemmKernel& kernel, const ConvInt8::Args& args) {
+  return [plan = std::make_shared<const Plan>(kernel, args)] {
+    parallel_tasks(plan->rows.tasks() * plan->unit_tasks, [&](int64_t task) {
+      run_task(*plan, task / plan->unit_tasks, task % plan->unit_tasks);
+    });
+  };
 }
 
 }  // namespace stair::kernels

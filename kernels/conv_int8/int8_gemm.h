@@ -104,7 +104,7 @@ struct GemmKernel {
 bool gemm_supports(const ConvInt8::Args& args);
 size_t gemm_packed_bytes(const GemmKernel& kernel, const ConvInt8::Args& args);
 void gemm_pack(const GemmKernel& kernel, const ConvInt8::Args& args, void* packed);
-void gemm_run(const GemmKernel& kernel, const ConvInt8::Args& args);
+std::function<void()> gemm_bind(const GemmKernel& kernel, const ConvInt8::Args& args);
 
 // The weights with a byte each: args.w, or what is unpacked into `codes`.
 const int8_t* whole_codes(const ConvInt8::Args& args, std::vector<int8_t>& codes);

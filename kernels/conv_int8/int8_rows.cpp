@@ -249,9 +249,12 @@ int64_t RowSource::outputs(int64_t task, int64_t* at) const {
       continue;
     }
     int64_t x = skip % r.ow, y = skip / r.ow % r.oh, n = skip / (r.ow * r.oh);
-    for (int64_t left = std::min(rows - done, r.rows - skip); left > 0; --left) {
-      at[done++] = ((n * oh + r.oy + y) * ow + r.ox + x) * s.o;
-      if (++x < r.ow) continue;
+    for (int64_t left = std::min(rows - done, r.rows - skip); left > 0;) {
+      const int64_t count = std::min(left, r.ow - x),
+                    first = ((n * oh + r.oy + y) * ow + r.ox + x) * s.o;
+      for (int64_t i = 0; i < count; ++i) at[done + i] = first + i * s.o;
+      done += count;
+      left -= count;
       x = 0;
       if (++y < r.oh) continue;
       y = 0;

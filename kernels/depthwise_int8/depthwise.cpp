@@ -48,14 +48,17 @@ void pack_channels(const DepthwiseKernel& kernel, const ConvShape& s, const Pack
 
 struct Plan {
   const DepthwiseKernel& kernel;
-  const ConvInt8::Args& args;
+  const ConvInt8::Args args;
   PackedLayout layout;
-  int64_t chunk, chunks, columns, band, bands;
-  int32_t stored_zero_point;
+  int64_t chunk, chunks = 0, columns = 0, band = 0, bands = 0;
+  int32_t stored_zero_point = 0;
   TileEpilogue epilogue;
+  std::shared_ptr<std::byte> constants;  // what `channels` points to
   ChannelConstants channels{};
 
   Plan(const DepthwiseKernel& kernel, const ConvInt8::Args& args);
+  int64_t tasks() const { return args.s.n * bands * chunks; }
+  void fill();
 };
 
 Plan::Plan(const DepthwiseKernel& k, const ConvInt8::Args& a)
@@ -66,6 +69,7 @@ Plan::Plan(const DepthwiseKernel& k, const ConvInt8::Args& a)
       epilogue(tile_epilogue(a)) {
   constexpr int64_t kTaskProducts = 1 << 19, kTasks = 8;
   const ConvShape& s = args.s;
+  if (s.rows() == 0) return;
   const int64_t oh = s.oh(), ow = s.ow();
   chunks = ceil_div(s.c, chunk);
   columns = (ow - 1) * s.stride_w + (s.kw - 1) * s.dilation_w + 1;
@@ -74,6 +78,19 @@ Plan::Plan(const DepthwiseKernel& k, const ConvInt8::Args& a)
   if (layout.lower > 0) band = std::min(oh, ceil_div(band, 2) * 2);
   bands = ceil_div(oh, band);
   stored_zero_point = args.x_zero_point + (args.x_signed && kernel.rows_per_group == 4 ? 128 : 0);
+  fill();
+}
+
+void Plan::fill() {
+  const int64_t padded = layout.vectors * kernel.lanes;
+  constants = allocate(static_cast<size_t>(padded * 12));
+  std::memset(constants.get(), 0, static_cast<size_t>(padded * 12));
+  int32_t* offset = reinterpret_cast<int32_t*>(constants.get());
+  float* multiplier = reinterpret_cast<float*>(offset + padded);
+  float* bias = multiplier + padded;
+  fill_channels(args, stored_zero_point, static_cast<const int32_t*>(args.packed), 0, args.s.c,
+                offset, multiplier, bias, nullptr);
+  channels = {offset, multiplier, bias, nullptr};
 }
 
 // Picture row iy of image n, or zero points.
@@ -177,26 +194,17 @@ void depthwise_pack(const DepthwiseKernel& kernel, const ConvInt8::Args& args, v
       pack_channels(kernel, s, layout, w, lower, reinterpret_cast<int16_t*>(weights));
 }
 
-void depthwise_run(const DepthwiseKernel& kernel, const ConvInt8::Args& args) {
-  const ConvShape& s = args.s;
-  if (s.rows() == 0) return;
-  Plan plan(kernel, args);
-  const int64_t padded = plan.layout.vectors * kernel.lanes;
-  Scratch constants(static_cast<size_t>(padded * 12));
-  std::memset(constants.as<std::byte>(), 0, static_cast<size_t>(padded * 12));
-  int32_t* offset = constants.as<int32_t>();
-  float* multiplier = constants.as<float>() + padded;
-  float* bias = multiplier + padded;
-  fill_channels(args, plan.stored_zero_point, static_cast<const int32_t*>(args.packed), 0, s.c,
-                offset, multiplier, bias, nullptr);
-  plan.channels = {offset, multiplier, bias, nullptr};
-  // Chunks of channels innermost: tasks that follow each other share the cache lines of the
-  // picture.
-  parallel_tasks(s.n * plan.bands * plan.chunks, [&](int64_t task) {
-    const int64_t band = task / plan.chunks % plan.bands, n = task / (plan.chunks * plan.bands);
-    run_band(plan, n, band * plan.band, std::min(s.oh(), (band + 1) * plan.band),
-             task % plan.chunks * plan.chunk);
-  });
+std::function<void()> depthwise_bind(const DepthwiseKernel& kernel, const ConvInt8::Args& args) {
+  return [plan = std::make_shared<const Plan>(kernel, args)] {
+    const int64_t chunks = plan->chunks, bands = plan->bands;
+    // Chunks of channels innermost: tasks that follow each other share the cache lines of the
+    // picture.
+    parallel_tasks(plan->tasks(), [&](int64_t task) {
+      const int64_t band = task / chunks % bands, n = task / (chunks * bands);
+      run_band(*plan, n, band * plan->band, std::min(plan->args.s.oh(), (band + 1) * plan->band),
+               task % chunks * plan->chunk);
+    });
+  };
 }
 
 }  // namespace stair::kernels

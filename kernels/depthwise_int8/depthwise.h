@@ -49,6 +49,6 @@ struct DepthwiseKernel {
 bool depthwise_supports(const ConvInt8::Args& args);
 size_t depthwise_packed_bytes(const DepthwiseKernel& kernel, const ConvShape& s);
 void depthwise_pack(const DepthwiseKernel& kernel, const ConvInt8::Args& args, void* packed);
-void depthwise_run(const DepthwiseKernel& kernel, const ConvInt8::Args& args);
+std::function<void()> depthwise_bind(const DepthwiseKernel& kernel, const ConvInt8::Args& args);
 
 }  // namespace stair::kernels

@@ -56,7 +56,7 @@ constexpr DepthwiseKernel kDepthwise{.lanes = Vector::kLanes,
                                      .row = depthwise_row};
 
 constexpr ConvInt8::Impl kConvInt8{
-    [](const ConvInt8::Args& args) { depthwise_run(kDepthwise, args); }, depthwise_supports,
+    [](const ConvInt8::Args& args) { return depthwise_bind(kDepthwise, args); }, depthwise_supports,
     [](const ConvInt8::Args& args) { return depthwise_packed_bytes(kDepthwise, args.s); },
     [](const ConvInt8::Args& args, void* packed) { depthwise_pack(kDepthwise, args, packed); }};
 

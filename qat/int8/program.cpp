@@ -167,7 +167,7 @@ Int8Program::Step Int8Program::bind_conv(const Int8Step& step) const {
     args.residual = {place(step.residual), other.is_signed, other.scale,
                      other.zero_point,     n.format.scale,  requant_to(node(step.output).format)};
   }
-  return [args, packed = c.packed.get()](const Int8Input&) { packed->run(args); };
+  return [call = c.packed->bind(args)](const Int8Input&) { call(); };
 }
 
 Int8Program::Step Int8Program::bind_quantize(const Int8Step& step) const {

@@ -28,7 +28,7 @@ std::vector<uint8_t> run_emulated(const Int8Case& c) {
   std::vector<uint8_t> y(c.output_bytes());
   args.packed = aligned;
   args.y = y.data();
-  impl.run(args);
+  impl.bind(args)();
   return y;
 }
 

@@ -299,4 +299,26 @@ TEST(PackedConvInt8, RunsOtherBatchesAndPicturesWithTheSameWeights) {
   EXPECT_EQ(y, small.run(Isa::ref)) << packed.kernel();
 }
 
+TEST(PackedConvInt8, ABoundCallReadsItsInputEachTime) {
+  for (Isa isa : available_isas())
+    for (int64_t groups : {1, 9}) {
+      const IsaScope scope(isa);
+      Random random(4);
+      Int8Case c(
+          ConvShape{.n = 1, .h = 4, .w = 4, .c = 9, .o = 9, .kh = 3, .kw = 3, .groups = groups});
+      c.fill(random);
+      c.use_bias(random);
+      const PackedConvInt8 packed(c.args);
+      std::vector<uint8_t> y(c.output_bytes());
+      ConvInt8::Args args = c.args;
+      args.y = y.data();
+      const std::function<void()> call = packed.bind(args);
+      for (int repeat = 0; repeat < 3; ++repeat) {
+        for (uint8_t& code : c.x) code = static_cast<uint8_t>(code + 50 * repeat);
+        call();
+        EXPECT_EQ(y, c.run(Isa::ref)) << packed.kernel();
+      }
+    }
+}
+
 }  // namespace stair::kernels
