@@ -140,6 +140,8 @@ void run_task(const Plan& plan, int64_t row_task, int64_t unit_task) {
       task.steps = piece.steps;
       task.a_run = piece.a_run;
       task.w_run = piece.w_run;
+      task.first_skips = piece.first_skips;
+      task.last_skips = piece.last_skips;
       task.at = at + piece.first;
       plan.kernel.panel(task);
     }

@@ -68,6 +68,8 @@ struct PanelTask {
   const int32_t* row_sums;  // sum of x - zx of each row; null: symmetric weights
   const uint8_t* w;
   int64_t runs, steps, a_run, w_run;
+  int64_t first_skips, last_skips;  // steps at the start (end) of each run that add nothing to the
+                                    // first (last) row; a kernel may leave them out
   ChannelConstants channels;
   int64_t cols;  // channels of the panel that exist
   void* y;       // channel 0 of the panel in output 0

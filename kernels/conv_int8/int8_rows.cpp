@@ -12,6 +12,13 @@ bool no_padding(const ConvShape& s) {
   return s.pad_top == 0 && s.pad_left == 0 && s.pad_bottom == 0 && s.pad_right == 0;
 }
 
+// Windows that overlap are best read from lines, if their rows are whole steps. Kernels that take
+// many steps at once want more pixels than a line may have.
+bool overlap_in_lines(const GemmKernel& kernel, const ConvShape& s) {
+  return kernel.step_multiple == 1 && s.groups == 1 && s.dilation_w == 1 && s.kh * s.kw > 1 &&
+         s.kw * s.c * kernel.element_bytes % 4 == 0;
+}
+
 }  // namespace
 
 RowSource::RowSource(const GemmKernel& kernel, const ConvInt8::Args& args, const GemmLayout& layout)
@@ -26,7 +33,8 @@ RowSource::RowSource(const GemmKernel& kernel, const ConvInt8::Args& args, const
   direct_ = x_is_a && kernel.element_bytes == 1 && !args.x_signed && args.w_zero_point == nullptr &&
             a_stride_ == layout.k;
   regions_[0] = {0, 0, s.oh(), s.ow(), 0, 0, s.kh, s.kw, rows_};
-  if (layout.lines) {
+  lines_ = layout.lines || overlap_in_lines(kernel, s);
+  if (lines_) {
     columns_ = (s.ow() - 1) * s.stride_w + s.kw;
     line_bytes_ = spread(ceil_div(columns_ * s.c * kernel.element_bytes, 64) * 64);
     a_stride_ = s.stride_w * s.c * kernel.element_bytes;
@@ -34,6 +42,10 @@ RowSource::RowSource(const GemmKernel& kernel, const ConvInt8::Args& args, const
     a_stride_ = spread(a_stride_);
     trim();
   }
+}
+
+int32_t RowSource::stored_zero_point() const {
+  return args_.x_zero_point + (args_.x_signed && kernel_.element_bytes == 1 ? 128 : 0);
 }
 
 // Output pixels along one axis by the taps that lie in the picture. 0 where some see none or where
@@ -61,9 +73,7 @@ int64_t RowSource::bands(int64_t outputs, int64_t size, int64_t stride, int64_t 
 // not full: along both axes, along one, or not at all.
 void RowSource::trim() {
   const ConvShape& s = args_.s;
-  const int32_t zero_point =
-      args_.x_zero_point + (args_.x_signed && kernel_.element_bytes == 1 ? 128 : 0);
-  if (zero_point != 0 || no_padding(s) ||
+  if (stored_zero_point() != 0 || no_padding(s) ||
       s.i() * kernel_.element_bytes % (4 * kernel_.step_multiple) != 0)
     return;
   Bands ys, xs;
@@ -107,7 +117,7 @@ void RowSource::set_regions(const Bands& ys, int64_t y_count, const Bands& xs, i
 
 void RowSource::split(int64_t row_chunk) {
   const ConvShape& s = args_.s;
-  if (!layout_.lines) {
+  if (!lines_) {
     row_chunk_ = std::min(row_chunk, rows_);
     tasks_ = ceil_div(rows_, row_chunk_);
     scratch_bytes_ =
@@ -147,6 +157,27 @@ GatherTask RowSource::gather_task(const Region& r) const {
           .a_stride = 0};
 }
 
+// Where the zero point is 0, the taps of padding above, below, left and right of it are left out.
+Piece RowSource::line_piece(int64_t oy, int64_t first, const uint8_t* line) const {
+  const ConvShape& s = args_.s;
+  const int64_t tap_bytes = s.c * kernel_.element_bytes,
+                steps = layout_.lines ? layout_.run_steps : s.kw * tap_bytes / 4,
+                run_bytes = steps * kernel_.panel_cols * 4, step = s.dilation_h * line_bytes_;
+  Piece p{line, a_stride_, first, s.ow(), s.kh, steps, step, 0, run_bytes, s.kw * s.c, 0, 0};
+  if (stored_zero_point() != 0) return p;
+  const int64_t iy = oy * s.stride_h - s.pad_top;
+  const int64_t above = std::clamp<int64_t>(ceil_div(-iy, s.dilation_h), 0, s.kh),
+                end = std::clamp<int64_t>(ceil_div(s.h - iy, s.dilation_h), above, s.kh),
+                left = std::min(s.pad_left, s.kw),
+                right = std::clamp<int64_t>(columns_ - s.pad_left - s.w, 0, s.kw - left);
+  p.a += above * step;
+  p.w_offset = above * run_bytes;
+  p.runs = end - above;
+  p.first_skips = left * tap_bytes / 4;
+  p.last_skips = right * tap_bytes / 4;
+  return p;
+}
+
 void RowSource::gather_lines(int64_t task, uint8_t* scratch, Pieces& pieces) const {
   const ConvShape& s = args_.s;
   const int64_t per_image = ceil_div(s.oh(), line_chunk_);
@@ -164,16 +195,7 @@ void RowSource::gather_lines(int64_t task, uint8_t* scratch, Pieces& pieces) con
   lines.a_stride = line_bytes_;
   kernel_.gather(lines);
   for (int64_t i = 0; i < count; ++i)
-    pieces.piece[static_cast<size_t>(i)] = {scratch + i * s.stride_h * line_bytes_,
-                                            a_stride_,
-                                            i * s.ow(),
-                                            s.ow(),
-                                            layout_.runs,
-                                            layout_.run_steps,
-                                            s.dilation_h * line_bytes_,
-                                            0,
-                                            layout_.run_steps * kernel_.panel_cols * 4,
-                                            layout_.run_codes};
+    pieces[i] = line_piece(oy + i, i * s.ow(), scratch + i * s.stride_h * line_bytes_);
   pieces.count = count;
 }
 
@@ -188,7 +210,7 @@ void RowSource::gather_windows(int64_t task, int64_t group, uint8_t* scratch,
       continue;
     }
     const int64_t rows = std::min(left, r.rows - skip);
-    Piece p{scratch, a_stride_, first, rows, 1, layout_.steps, 0, 0, 0, layout_.run_codes};
+    Piece p{scratch, a_stride_, first, rows, 1, layout_.steps, 0, 0, 0, layout_.run_codes, 0, 0};
     if (trimmed_) {
       const int64_t tap_steps = s.i() * kernel_.element_bytes / 4,
                     step_bytes = kernel_.panel_cols * 4;
@@ -222,7 +244,7 @@ void RowSource::gather_windows(int64_t task, int64_t group, uint8_t* scratch,
 
 RowSource::Pieces RowSource::gather(int64_t task, int64_t group, uint8_t* scratch) const {
   Pieces pieces;
-  if (layout_.lines)
+  if (lines_)
     gather_lines(task, scratch, pieces);
   else
     gather_windows(task, group, scratch, pieces);
@@ -232,7 +254,7 @@ RowSource::Pieces RowSource::gather(int64_t task, int64_t group, uint8_t* scratc
 int64_t RowSource::outputs(int64_t task, int64_t* at) const {
   const ConvShape& s = args_.s;
   const int64_t oh = s.oh(), ow = s.ow();
-  if (layout_.lines) {
+  if (lines_) {
     const int64_t per_image = ceil_div(oh, line_chunk_);
     const int64_t first = (task / per_image * oh + task % per_image * line_chunk_) * ow;
     const int64_t rows = std::min(line_chunk_, oh - task % per_image * line_chunk_) * ow;

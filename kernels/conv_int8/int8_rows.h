@@ -2,10 +2,11 @@
 //
 // Three sources:
 //   direct    1x1 windows of stride 1: x itself is A.
-//   lines     few input channels: a task copies the padded lines of the picture once; rows of A
-//             overlap in them.
-//   gathered  a task copies the codes under each window. Where the zero point is 0, padding adds
-//             nothing and its taps are left out: output pixels are sorted by the part of the
+//   lines     windows that overlap: a task copies the padded lines of the picture once; rows of A
+//             overlap in them. Where the zero point is 0, padding adds nothing: window rows on it
+//             are left out, and its taps of the first and last pixel of a line.
+//   gathered  a task copies the codes under each window. Where the zero point is 0, the taps of
+//             padding are left out: output pixels are sorted by the part of the
 //             window that lies in the picture.
 #pragma once
 
@@ -28,6 +29,7 @@ struct Piece {
   int64_t a_stride, first, rows;                // first: counted in the task
   int64_t runs, steps, a_run, w_offset, w_run;  // as in PanelTask
   int64_t run_codes;                            // of a run that are no padding to whole steps
+  int64_t first_skips, last_skips;              // as in PanelTask
 };
 
 class RowSource {
@@ -62,10 +64,12 @@ class RowSource {
   using Bands = std::array<Band, 4>;
   static int64_t bands(int64_t outputs, int64_t size, int64_t stride, int64_t pad, int64_t dilation,
                        int64_t window, Bands& out);
+  int32_t stored_zero_point() const;
   void trim();
   int64_t cost(const Bands& ys, int64_t y_count, const Bands& xs, int64_t x_count) const;
   void set_regions(const Bands& ys, int64_t y_count, const Bands& xs, int64_t x_count);
   GatherTask gather_task(const Region& r) const;
+  Piece line_piece(int64_t oy, int64_t first, const uint8_t* line) const;
   void gather_lines(int64_t task, uint8_t* scratch, Pieces& pieces) const;
   void gather_windows(int64_t task, int64_t group, uint8_t* scratch, Pieces& pieces) const;
 
@@ -73,7 +77,8 @@ class RowSource {
   const ConvInt8::Args& args_;
   const GemmLayout& layout_;
   int64_t rows_, a_stride_;
-  bool direct_ = false, trimmed_ = false;  // trimmed: regions see parts of the window
+  bool direct_ = false, lines_ = false,
+       trimmed_ = false;  // trimmed: regions see parts of the window
   std::array<Region, kMaxPieces> regions_;
   int64_t region_count_ = 1;
   int64_t row_chunk_ = 0, tasks_ = 0;

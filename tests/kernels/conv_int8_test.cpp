@@ -163,8 +163,9 @@ TEST(ConvInt8Exact, ResultsLargerThanTheCachesAgree) {
   }
 }
 
-// Windows of padding 1 and 2 whose taps outside the picture are left out, since they add nothing:
-// pictures so small that no output sees all taps, batches that fill tiles of border pixels.
+// Windows whose taps outside the picture are left out, since they add nothing:
+// pictures so small that no output sees all taps, outputs that see none, batches that fill tiles of
+// border pixels, lines of one and of several tiles.
 TEST(ConvInt8Exact, PaddingOfZeroPointZeroIsLeftOut) {
   const ConvShape shapes[] = {
       {.n = 40, .h = 4, .w = 5, .c = 64, .o = 40, .kh = 3, .kw = 3},
@@ -172,10 +173,14 @@ TEST(ConvInt8Exact, PaddingOfZeroPointZeroIsLeftOut) {
       {.n = 9, .h = 6, .w = 9, .c = 8, .o = 33, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2},
       {.n = 5, .h = 2, .w = 2, .c = 12, .o = 20, .kh = 3, .kw = 3},
       {.n = 3, .h = 9, .w = 8, .c = 16, .o = 20, .kh = 5, .kw = 3, .dilation_h = 2},
-      {.n = 2, .h = 8, .w = 6, .c = 24, .o = 22, .kh = 3, .kw = 3, .groups = 2}};
+      {.n = 2, .h = 8, .w = 6, .c = 24, .o = 22, .kh = 3, .kw = 3, .groups = 2},
+      {.n = 2, .h = 5, .w = 14, .c = 64, .o = 34, .kh = 3, .kw = 3},
+      {.n = 1, .h = 3, .w = 29, .c = 4, .o = 20, .kh = 5, .kw = 5, .stride_w = 2},
+      {.n = 1, .h = 6, .w = 1, .c = 8, .o = 17, .kh = 3, .kw = 3, .dilation_h = 2},
+      {.n = 1, .h = 9, .w = 17, .c = 3, .o = 33, .kh = 3, .kw = 7}};
   uint64_t seed = 0;
   for (ConvShape s : shapes)
-    for (int64_t pad : {1, 2}) {
+    for (int64_t pad : {1, 2, 4}) {
       s.pad_top = s.pad_left = pad;
       s.pad_bottom = s.pad_right = 1;
       for (bool is_signed : {false, true}) {
