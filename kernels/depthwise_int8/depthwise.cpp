@@ -67,7 +67,7 @@ Plan::Plan(const DepthwiseKernel& k, const ConvInt8::Args& a)
       layout(k, a.s),
       chunk(k.lanes * k.chunk_vectors),
       epilogue(tile_epilogue(a)) {
-  constexpr int64_t kTaskProducts = 1 << 19, kTasks = 8;
+  constexpr int64_t kTaskProducts = 1 << 17, kTasks = 16;
   const ConvShape& s = args.s;
   if (s.rows() == 0) return;
   const int64_t oh = s.oh(), ow = s.ow();
