@@ -14,6 +14,7 @@ stair_library(data LINK stair_core PkgConfig::TURBOJPEG opencv_core opencv_imgpr
 file(GLOB app_sources CONFIGURE_DEPENDS apps/program/*.cpp apps/train/*.cpp apps/weights/*.cpp
      apps/onnx/*.cpp apps/bench/*.cpp)
 add_library(stair_apps STATIC ${app_sources})
+stair_precompile(stair_apps)
 target_link_libraries(stair_apps PUBLIC stair_qat stair_data CLI11::CLI11 tomlplusplus::tomlplusplus onnx_proto PkgConfig::ZIP)
 string(STRIP "${CMAKE_BUILD_TYPE} ${STAIR_SANITIZE}" build_name)
 target_compile_definitions(stair_apps PRIVATE STAIR_VERSION="${PROJECT_VERSION}" STAIR_BUILD="${build_name}")
