@@ -134,7 +134,7 @@ TEST(AdaRoundExact, AnyNumberOfThreadsGivesTheSameWeights) {
   set_num_threads(before);
 }
 
-TEST(AdaRound, KeepsNoMoreRowsThanItsCacheHolds) {
+TEST(AdaRoundSlow, KeepsNoMoreRowsThanItsCacheHolds) {
   const nn::Graph folded = fold_batch_norm(small_model(false, "resnet20"));
   AdaRoundOptions options = short_run();
   options.iterations = 1;
