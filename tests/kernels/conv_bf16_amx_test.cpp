@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "tests/kernels/conv_bf16_cases.h"
+#include "tests/support/sanitizers.h"
 
 namespace stair::kernels {
 
@@ -45,7 +46,7 @@ class ConvBf16Amx : public testing::TestWithParam<const Bf16Pass*> {
 };
 
 TEST_P(ConvBf16Amx, AgreesWithTheReferenceOnRandomShapes) {
-  for (uint64_t seed = 0; seed < 500 && !HasFatalFailure(); ++seed)
+  for (uint64_t seed = 0; seed < support::kRandomShapes && !HasFatalFailure(); ++seed)
     expect_agreement(
         random_bf16_case(3000 + seed, seed % 3 == 0 ? ConvKind::grouped : ConvKind::dense));
 }

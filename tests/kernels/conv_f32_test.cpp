@@ -2,6 +2,7 @@
 
 #include "core/cpu.h"
 #include "tests/kernels/conv_cases.h"
+#include "tests/support/sanitizers.h"
 
 namespace stair::kernels {
 namespace {
@@ -111,10 +112,10 @@ TEST(ConvForward, AgreesWithTheReferenceOnDenseShapes) {
   expect_agreement(run_forward, forward_oracle, ConvKind::dense, 600);
 }
 TEST(ConvForward, AgreesWithTheReferenceOnGroups) {
-  expect_agreement(run_forward, forward_oracle, ConvKind::grouped, 500);
+  expect_agreement(run_forward, forward_oracle, ConvKind::grouped, support::kRandomShapes);
 }
 TEST(ConvForward, AgreesWithTheReferenceOnDepthwiseShapes) {
-  expect_agreement(run_forward, forward_oracle, ConvKind::depthwise, 500);
+  expect_agreement(run_forward, forward_oracle, ConvKind::depthwise, support::kRandomShapes);
 }
 TEST(ConvForward, AgreesWithTheReferenceOnTiledShapes) {
   expect_agreement(run_forward, forward_oracle, ConvKind::tiled, 200);
@@ -151,10 +152,12 @@ TEST(ConvBackwardData, AgreesWithTheReferenceOnDenseShapes) {
   expect_agreement(run_backward_data, backward_data_oracle, ConvKind::dense, 600);
 }
 TEST(ConvBackwardData, AgreesWithTheReferenceOnGroups) {
-  expect_agreement(run_backward_data, backward_data_oracle, ConvKind::grouped, 500);
+  expect_agreement(run_backward_data, backward_data_oracle, ConvKind::grouped,
+                   support::kRandomShapes);
 }
 TEST(ConvBackwardData, AgreesWithTheReferenceOnDepthwiseShapes) {
-  expect_agreement(run_backward_data, backward_data_oracle, ConvKind::depthwise, 500);
+  expect_agreement(run_backward_data, backward_data_oracle, ConvKind::depthwise,
+                   support::kRandomShapes);
 }
 TEST(ConvBackwardData, AgreesWithTheReferenceOnTiledShapes) {
   expect_agreement(run_backward_data, backward_data_oracle, ConvKind::tiled, 200);
@@ -177,10 +180,12 @@ TEST(ConvBackwardWeights, AgreesWithTheReferenceOnDenseShapes) {
   expect_agreement(run_backward_weights, backward_weights_oracle, ConvKind::dense, 600);
 }
 TEST(ConvBackwardWeights, AgreesWithTheReferenceOnGroups) {
-  expect_agreement(run_backward_weights, backward_weights_oracle, ConvKind::grouped, 500);
+  expect_agreement(run_backward_weights, backward_weights_oracle, ConvKind::grouped,
+                   support::kRandomShapes);
 }
 TEST(ConvBackwardWeights, AgreesWithTheReferenceOnDepthwiseShapes) {
-  expect_agreement(run_backward_weights, backward_weights_oracle, ConvKind::depthwise, 500);
+  expect_agreement(run_backward_weights, backward_weights_oracle, ConvKind::depthwise,
+                   support::kRandomShapes);
 }
 TEST(ConvBackwardWeights, AgreesWithTheReferenceOnTiledShapes) {
   expect_agreement(run_backward_weights, backward_weights_oracle, ConvKind::tiled, 200);

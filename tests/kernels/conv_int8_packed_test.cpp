@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/packed_codes.h"
 #include "tests/kernels/conv_int8_cases.h"
+#include "tests/support/sanitizers.h"
 
 namespace stair::kernels {
 namespace {
@@ -22,7 +23,7 @@ void expect_packed_exact(Int8Case& c, int bits, const std::string& note) {
 
 TEST(ConvInt8PackedExact, WholeBytesAndPackedWeightsAgreeOnRandomShapes) {
   for (int bits : {4, 2})
-    for (uint64_t seed = 0; seed < 500; ++seed) {
+    for (uint64_t seed = 0; seed < support::kRandomShapes; ++seed) {
       Int8Case c = random_int8_case(seed, false);
       expect_packed_exact(c, bits, str("seed ", seed));
     }

@@ -10,6 +10,7 @@
 #include "core/parallel.h"
 #include "core/storage.h"
 #include "tests/kernels/conv_int8_cases.h"
+#include "tests/support/sanitizers.h"
 
 namespace stair::kernels {
 namespace {
@@ -104,14 +105,14 @@ TEST(ConvInt8Reference, WeightZeroPointIsSubtractedFromEveryWeight) {
 }
 
 TEST(ConvInt8Exact, EveryInstructionSetAgreesOnRandomShapes) {
-  for (uint64_t seed = 0; seed < 500; ++seed) {
+  for (uint64_t seed = 0; seed < support::kRandomShapes; ++seed) {
     const Int8Case c = random_int8_case(seed, false);
     for (Isa isa : fast_isas()) expect_exact(c, isa, str("seed ", seed));
   }
 }
 
 TEST(ConvInt8Exact, EveryInstructionSetAgreesOnRandomDepthwiseShapes) {
-  for (uint64_t seed = 0; seed < 500; ++seed) {
+  for (uint64_t seed = 0; seed < support::kRandomShapes; ++seed) {
     const Int8Case c = random_int8_case(seed, true);
     for (Isa isa : fast_isas()) expect_exact(c, isa, str("seed ", seed));
   }

@@ -1,6 +1,7 @@
 #include "kernels/norm/norm.h"
 
 #include "tests/support/guarded.h"
+#include "tests/support/sanitizers.h"
 
 namespace stair::kernels {
 namespace {
@@ -158,7 +159,7 @@ TEST(BatchNorm, FloatAgreesWithDoubleForEveryChannelCount) {
 TEST(BatchNorm, FloatAgreesWithDoubleOnRandomShapes) {
   test::for_each_isa([] {
     Random random(9);
-    for (uint64_t seed = 0; seed < 500; ++seed) {
+    for (uint64_t seed = 0; seed < support::kRandomShapes; ++seed) {
       const auto up_to = [&](uint64_t n) { return 1 + static_cast<int64_t>(random.below(n)); };
       // A picture of one pixel gives one row.
       const int64_t rows = seed % 20 == 0 ? 1 : up_to(50), channels = up_to(70);

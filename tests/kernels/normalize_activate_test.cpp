@@ -3,6 +3,7 @@
 #include "core/storage.h"
 #include "kernels/norm/norm.h"
 #include "tests/support/guarded.h"
+#include "tests/support/sanitizers.h"
 
 namespace stair::kernels {
 namespace {
@@ -99,7 +100,7 @@ void expect_formula(const Drawn& d) {
 
 TEST(NormalizeActivateExact, ResultsAreThoseOfTheFormula) {
   test::for_each_isa([] {
-    for (uint64_t seed = 0; seed < 500; ++seed) {
+    for (uint64_t seed = 0; seed < support::kRandomShapes; ++seed) {
       SCOPED_TRACE(seed);
       expect_formula(Drawn(seed));
     }
@@ -153,7 +154,7 @@ TEST(NormalizeActivateExact, WhatIsNoNumberIsZero) {
 
 TEST(NormalizeActivate, GradientsAreThoseOfBatchNormOfTheMaskedGradient) {
   test::for_each_isa([] {
-    for (uint64_t seed = 0; seed < 500; ++seed) {
+    for (uint64_t seed = 0; seed < support::kRandomShapes; ++seed) {
       SCOPED_TRACE(seed);
       const Drawn d(seed);
       const int64_t n = d.rows * d.channels;
@@ -221,7 +222,7 @@ TEST(NormalizeActivateExact, TheGradientPassesUpToTheLastFloatInside) {
 
 TEST(BatchStatistics, AgreeWithThoseOfBatchNorm) {
   test::for_each_isa([] {
-    for (uint64_t seed = 0; seed < 500; ++seed) {
+    for (uint64_t seed = 0; seed < support::kRandomShapes; ++seed) {
       SCOPED_TRACE(seed);
       const Drawn d(seed);
       const size_t channels = d.mean.size();

@@ -10,4 +10,11 @@ inline constexpr bool kSanitized = true;
 inline constexpr bool kSanitized = false;
 #endif
 
+// Shapes drawn for a family of kernels. ThreadSanitizer looks at the loops that they share.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr int kRandomShapes = 50;
+#else
+inline constexpr int kRandomShapes = 500;
+#endif
+
 }  // namespace stair::support
