@@ -1,13 +1,13 @@
 #include "qat/convert.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "autograd/ops/bfloat16.h"
 #include "qat/deployable.h"
 #include "qat/derived_quantizer.h"
 #include "qat/int8/float_node.h"
+#include "qat/int8/graph_builder.h"
 
 namespace stair::qat {
 namespace {
@@ -16,9 +16,9 @@ using nn::Graph;
 using nn::Node;
 using List = std::vector<int64_t>;
 
-class Conversion {
+class Conversion : private Int8GraphBuilder {
  public:
-  explicit Conversion(const Graph& graph) : graph_(graph) {}
+  explicit Conversion(const Graph& graph) : Int8GraphBuilder(graph) {}
 
   Int8Graph run() {
     for (const Node& node : graph_.nodes()) {
@@ -34,43 +34,19 @@ class Conversion {
   }
 
  private:
-  int index(const Node& reader, int id) const {
-    const auto found = converted_.find(id);
-    if (found == converted_.end())
-      throw ConfigError(str("convert: node '", reader.name, "' reads '", graph_.node(id).name,
-                            "', which has no integer form"));
-    return found->second;
-  }
-
-  std::vector<int> indices(const Node& node) const {
-    std::vector<int> all;
-    for (int id : node.inputs) all.push_back(index(node, id));
-    return all;
-  }
-
   // Inputs of one scale are joined as they are. Where prepare asked for real numbers, a quantizer
   // follows and says what they become.
   void concat(const Node& node) {
     const std::vector<int> inputs = indices(node);
     Int8Node& made = add(node, "concat", inputs);
     made.attributes.set("axis", node.attributes.get<int64_t>("axis"));
-    made.format = result_.nodes[static_cast<size_t>(inputs[0])].format;
+    made.format = at(inputs[0]).format;
     made.format.real = graph_.node(node.inputs[0]).op == "dequantize";
     for (int input : inputs) {
-      const Int8Format& f = result_.nodes[static_cast<size_t>(input)].format;
+      const Int8Format& f = at(input).format;
       made.format.lo = std::min(made.format.lo, f.lo);
       made.format.hi = std::max(made.format.hi, f.hi);
     }
-  }
-
-  Int8Node& add(const Node& node, const std::string& op, std::vector<int> inputs) {
-    converted_[node.id] = static_cast<int>(result_.nodes.size());
-    Int8Node made;
-    made.op = op;
-    made.name = node.name;
-    made.inputs = std::move(inputs);
-    result_.nodes.push_back(std::move(made));
-    return result_.nodes.back();
   }
 
   // A value that does not depend on the picture: weights, maybe rounded to bf16; else undefined.
@@ -111,20 +87,19 @@ class Conversion {
       made.format.real = true;
       pool_attributes(node, made);
     } else if (node.op == "max_pool2d") {
-      pool_attributes(node, keep_format(node, "max_pool"));
+      pool_attributes(node, add_keeping_format(node, "max_pool"));
     } else if (node.op == "pad_channels") {
-      Int8Node& made = keep_format(node, "pad_channels");
+      Int8Node& made = add_keeping_format(node, "pad_channels");
       made.attributes.set("before", node.attributes.get<int64_t>("before"));
       made.attributes.set("after", node.attributes.get<int64_t>("after"));
     } else {
-      keep_format(node, "flatten");
+      add_keeping_format(node, "flatten");
     }
   }
 
   bool is_code(int id) const {
     const auto found = converted_.find(id);
-    return found != converted_.end() &&
-           !result_.nodes[static_cast<size_t>(found->second)].format.real;
+    return found != converted_.end() && !at(found->second).format.real;
   }
 
   // Whether a quantizer, the only reader, says what codes the value becomes.
@@ -155,9 +130,7 @@ class Conversion {
       throw ConfigError(str("convert: node '", node.name, "' (", node.op,
                             ") has neither an integer nor a float form"));
     const bool norm = node.op == "batch_norm";
-    Int8Node made;
-    made.op = "float";
-    made.name = node.name;
+    Int8Node& made = add(node, "float", {});
     made.format.real = true;
     made.attributes = node.attributes;
     made.attributes.set("operation", node.op);
@@ -177,16 +150,6 @@ class Conversion {
       }
     }
     made.attributes.set("sources", sources);
-    converted_[node.id] = static_cast<int>(result_.nodes.size());
-    result_.nodes.push_back(std::move(made));
-  }
-
-  Int8Node& keep_format(const Node& node, const std::string& op) {
-    const int input = index(node, node.inputs[0]);
-    const Int8Format format = result_.nodes[static_cast<size_t>(input)].format;
-    Int8Node& made = add(node, op, {input});
-    made.format = format;
-    return made;
   }
 
   static void pool_attributes(const Node& node, Int8Node& made) {
@@ -217,11 +180,7 @@ class Conversion {
     const int input = index(node, node.inputs[0]);
     converted_[node.id] = input;
     dynamic_.insert(node.id);
-    if (result_.nodes[static_cast<size_t>(input)].format.real) return;
-    Int8Node& made = add(node, "float", {input});
-    made.format.real = true;
-    made.attributes.set("operation", std::string("dequantize"));
-    made.attributes.set("sources", List{0});
+    if (!at(input).format.real) add_dequantize(node, input);
   }
 
   // A ReLU whose only reader is a quantizer: that one's range of codes does it.
@@ -234,10 +193,8 @@ class Conversion {
 
   void derive(const Node& node, const DerivedQuantizer& derived) {
     std::vector<QParams> sources;
-    for (size_t i = 1; i < node.inputs.size(); ++i) {
-      const Int8Format& f = result_.nodes[static_cast<size_t>(index(node, node.inputs[i]))].format;
-      sources.push_back({{f.scale}, {f.zero_point}, -1, f.lo, f.hi});
-    }
+    for (size_t i = 1; i < node.inputs.size(); ++i)
+      sources.push_back(qparams_of(at(index(node, node.inputs[i])).format));
     const QParams p = derived.qparams(sources);
     set_format(node,
                {false, derived.spec().is_signed, p.scale[0], p.zero_point[0], p.qmin, p.qmax});
@@ -254,7 +211,7 @@ class Conversion {
 
   void set_format(const Node& node, const Int8Format& format) {
     const int input = index(node, node.inputs[0]);
-    Int8Node& before = result_.nodes[static_cast<size_t>(input)];
+    Int8Node& before = at(input);
     // An operation of integers whose only reader this is.
     const bool merges = before.op != "input" && before.op != "float" &&
                         before.op != kDynamicLinear && before.format.real &&
@@ -272,7 +229,7 @@ class Conversion {
 
   void convolve(const Node& node, QatConv& conv) {
     const int input = index(node, node.inputs[0]);
-    const Int8Format& x = result_.nodes[static_cast<size_t>(input)].format;
+    const Int8Format& x = at(input).format;
     const bool dynamic = dynamic_.contains(node.inputs[0]), linear = conv.options().linear;
     if (dynamic && !linear)
       throw ConfigError(str("convert: '", node.name,
@@ -285,9 +242,7 @@ class Conversion {
                                              : "conv",
                          {input});
     made.format.real = true;
-    const QParams& p = form.weight.value().qparams();
-    made.store_weight(form.weight.value(), p.qmin, p.qmax);
-    made.weight_scale = Tensor::from<float>(p.scale, {static_cast<int64_t>(p.scale.size())});
+    made.store_weight(form.weight.value());
     if (made.op == "float") {
       List sources = {0, FloatSource::kWeight};
       if (form.bias.defined()) {
@@ -312,10 +267,7 @@ class Conversion {
                             "' is not the last operation"));
   }
 
-  const Graph& graph_;
-  Int8Graph result_;
-  std::set<int> dynamic_;         // ids of quantizers that take the range of each batch
-  std::map<int, int> converted_;  // id in the graph -> index in the result
+  std::set<int> dynamic_;  // ids of quantizers that take the range of each batch
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/text.h"
+#include "qat/int8/graph_builder.h"
 
 namespace stair::qat {
 namespace {
@@ -26,9 +27,10 @@ struct FixedFormat {
 constexpr std::array<FixedFormat, 3> kFixed = {
     {{"hardsigmoid", 1.0F / 256, 0}, {"sigmoid", 1.0F / 256, 0}, {"tanh", 2.0F / 256, 128}}};
 
-class Import {
+class Import : private Int8GraphBuilder {
  public:
-  Import(const nn::Graph& graph, const nn::Weights& weights) : graph_(graph), weights_(weights) {
+  Import(const nn::Graph& graph, const nn::Weights& weights)
+      : Int8GraphBuilder(graph), weights_(weights) {
     for (const NamedTensor& t : weights.tensors)
       if (!tensors_.emplace(t.name, &t.tensor).second)
         fail(str(in_quotes(t.name), " occurs twice"));
@@ -39,11 +41,8 @@ class Import {
   Int8Graph run() {
     for (const Node& node : graph_.nodes())
       if (!node.is_state()) visit(node);
-    Int8Node& real = add(graph_.node(graph_.output()), "float", {index(graph_.output())});
-    real.name = "dequantize";
-    real.format.real = true;
-    real.attributes.set("operation", std::string("dequantize"));
-    real.attributes.set("sources", List{0});
+    const Node& output = graph_.node(graph_.output());
+    add_dequantize(output, index(output, output.id)).name = "dequantize";
     refuse_rest();
     result_.validate();
     return std::move(result_);
@@ -64,14 +63,14 @@ class Import {
     return it->second;
   }
 
-  const Tensor& at(const std::string& name) {
+  const Tensor& tensor(const std::string& name) {
     const Tensor* found = find(name);
     if (found == nullptr) fail(str("there is no ", in_quotes(name)));
     return *found;
   }
 
   Int8Format format(const std::string& path) {
-    const Tensor &scale = at(path + ".scale"), &zero_point = at(path + ".zero_point");
+    const Tensor &scale = tensor(path + ".scale"), &zero_point = tensor(path + ".zero_point");
     if (scale.dtype() != DType::f32 || scale.numel() != 1)
       fail(str(in_quotes(path + ".scale"), " is ", scale, ", expected one f32"));
     if (zero_point.dtype() != DType::s64 || zero_point.numel() != 1)
@@ -81,58 +80,45 @@ class Import {
     return {.scale = scale.item<float>(), .zero_point = static_cast<int32_t>(z)};
   }
 
-  int index(int id) const { return converted_.at(id); }
-  Int8Node& before(const Node& node) {
-    return result_.nodes[static_cast<size_t>(index(node.inputs[0]))];
-  }
-
-  Int8Node& add(const Node& node, const std::string& op, std::vector<int> inputs) {
-    converted_[node.id] = static_cast<int>(result_.nodes.size());
-    Int8Node made;
-    made.op = op;
-    made.name = node.name;
-    made.inputs = std::move(inputs);
+  // The network's operation, attributes included.
+  Int8Node& copy(const Node& node, const std::string& op, std::vector<int> inputs) {
+    Int8Node& made = add(node, op, std::move(inputs));
     made.attributes = node.attributes;
-    result_.nodes.push_back(std::move(made));
-    return result_.nodes.back();
+    return made;
   }
 
   void visit(const Node& node) {
     if (node.op == "input") {
       add(node, "input", {}).format.real = true;
-      Int8Node& codes = add(node, "quantize", {index(node.id)});
+      Int8Node& codes = add(node, "quantize", {index(node, node.id)});
       codes.name = kInput;
       codes.format = format(kInput);
     } else if (node.op == "conv2d" || node.op == "linear") {
       convolve(node);
     } else if (node.op == "batch_norm" || node.op == "dropout") {
-      converted_[node.id] = index(node.inputs[0]);
+      converted_[node.id] = index(node, node.inputs[0]);
     } else if (node.op == "relu") {
       clamp(node);
     } else if (node.op == "add" || node.op == "mul" || node.op == "concat") {
-      std::vector<int> inputs;
-      for (const int id : node.inputs) inputs.push_back(index(id));
-      add(node, node.op, std::move(inputs)).format = format(next_functional(node));
+      copy(node, node.op, indices(node)).format = format(next_functional(node));
     } else if (is_table_function(node.op)) {
-      Int8Node& made = add(node, "table", {index(node.inputs[0])});
+      Int8Node& made = copy(node, "table", indices(node));
       made.attributes.set("function", node.op);
       made.format = format_of_function(node);
     } else if (node.op == "max_pool2d" || node.op == "avg_pool2d" || node.op == "global_avg_pool" ||
                node.op == "flatten") {
-      keep_format(node);
+      pool_or_flatten(node);
     } else {
       throw ConfigError(str("'", node.name, "' (", node.op,
                             ") has no form among torch's quantized operations that can be read"));
     }
   }
 
-  void keep_format(const Node& node) {
-    const Int8Format kept = before(node).format;
-    const std::string op = node.op == "max_pool2d" ? "max_pool"
-                           : node.op == "flatten"  ? "flatten"
-                                                   : "avg_pool";
-    Int8Node& made = add(node, op, {index(node.inputs[0])});
-    made.format = kept;
+  void pool_or_flatten(const Node& node) {
+    Int8Node& made = add_keeping_format(node, node.op == "max_pool2d" ? "max_pool"
+                                              : node.op == "flatten"  ? "flatten"
+                                                                      : "avg_pool");
+    made.attributes = node.attributes;
     if (node.op == "global_avg_pool") made.attributes.set("kernel", List{});
   }
 
@@ -144,13 +130,14 @@ class Import {
 
   // torch's fused modules and functionals say nothing of their ReLU: the network does.
   void clamp(const Node& node) {
-    Int8Node& made = before(node);
+    const int input = index(node, node.inputs[0]);
+    Int8Node& made = at(input);
     const bool fuses = made.op == "conv" || made.op == "add";
     if (!fuses || graph_.users_of(node.inputs[0]).size() != 1)
       throw ConfigError(str("'", node.name, "' follows no convolution, linear layer or addition",
                             " that it alone reads"));
     made.format.lo = made.format.zero_point;
-    converted_[node.id] = index(node.inputs[0]);
+    converted_[node.id] = input;
   }
 
   // The path of the functional that does the next operation of the node's module.
@@ -169,15 +156,13 @@ class Import {
 
   void convolve(const Node& node) {
     const bool linear = node.op == "linear";
-    const Tensor& given = at(node.path + ".weight");
+    const Tensor& given = tensor(node.path + ".weight");
     check_weight(node, given);
     const Tensor codes = nn::from_torch_layout(given);
-    const QParams& p = codes.qparams();
-    Int8Node& made = add(node, "conv", {index(node.inputs[0])});
+    Int8Node& made = copy(node, "conv", {index(node, node.inputs[0])});
     made.name = node.path;
     made.attributes.set("linear", linear);
-    made.store_weight(codes, p.qmin, p.qmax);
-    made.weight_scale = Tensor::from<float>(p.scale, {static_cast<int64_t>(p.scale.size())});
+    made.store_weight(codes);
     if (const Tensor* bias = find(node.path + ".bias")) made.bias = bias->clone();
     made.format = format(node.path);
   }
@@ -207,12 +192,9 @@ class Import {
       fail(str(rest.size(), " tensors that the network has not: ", join(rest, ", ", kListed)));
   }
 
-  const nn::Graph& graph_;
   const nn::Weights& weights_;
-  Int8Graph result_;
   std::map<std::string, const Tensor*> tensors_;
   std::set<std::string> paths_, used_, functionals_;  // of modules; names read; of functionals
-  std::map<int, int> converted_;                      // id in the graph -> index in the result
 };
 
 }  // namespace

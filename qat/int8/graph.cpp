@@ -159,6 +159,12 @@ void Int8Node::store_weight(const Tensor& codes, int32_t qmin, int32_t qmax) {
   attributes.set("weight_shape", codes.shape().dims());
 }
 
+void Int8Node::store_weight(const Tensor& codes) {
+  const QParams& p = codes.qparams();
+  store_weight(codes, p.qmin, p.qmax);
+  weight_scale = Tensor::from<float>(p.scale, {static_cast<int64_t>(p.scale.size())});
+}
+
 int Int8Node::weight_bits() const {
   return attributes.has("weight_bits") ? static_cast<int>(attributes.get<int64_t>("weight_bits"))
                                        : 8;

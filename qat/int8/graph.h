@@ -71,6 +71,8 @@ struct Int8Node {
   // Takes s8 codes in [qmin, qmax]. Where 2 or 4 bits hold the range, `weight` becomes u8 [O, bytes
   // of a channel] as pack_codes writes it, and the attributes weight_bits and weight_shape say so.
   void store_weight(const Tensor& codes, int32_t qmin, int32_t qmax);
+  // The same with the codes' QParams, whose scales become weight_scale.
+  void store_weight(const Tensor& codes);
   // 8, 4 or 2; the shape of the codes; the codes, s8.
   int weight_bits() const;
   Shape weight_shape() const;
