@@ -13,28 +13,49 @@
 
 namespace stair::apps {
 
-std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& c, int64_t classes, int size,
-                                             uint64_t seed, const Say& say) {
-  const MemoryScope memory(MemoryKind::parameters);
+namespace {
+
+std::shared_ptr<nn::Module> new_model(const ModelConfig& c, int64_t classes, uint64_t seed) {
   nn::ModelOptions options;
   options.num_classes = classes;
   options.width = c.width;
   options.relu6 = !c.relu6_to_relu;
   options.same_upper_padding = c.same_upper_padding;
   options.seed = seed;
-  const std::shared_ptr<nn::Module> model = nn::find_model(c.model).build(options);
-  if (!c.weights.empty()) {
-    nn::Weights weights = read_weights(c.weights, c.weights_key);
-    nn::LoadOptions load;
-    load.reset_head = c.reset_head;
-    load.allow_nonfinite = c.allow_nonfinite;
-    load.notes = &weights.notes;
-    nn::load_weights(*model, weights, load);
-    if (say)
-      for (const std::string& note : weights.notes) say(str(printable(c.weights), ": ", note));
-  }
+  return nn::find_model(c.model).build(options);
+}
+
+void load(nn::Module& model, nn::Weights weights, const ModelConfig& c, const Say& say) {
+  nn::LoadOptions options;
+  options.reset_head = c.reset_head;
+  options.allow_nonfinite = c.allow_nonfinite;
+  options.notes = &weights.notes;
+  nn::load_weights(model, weights, options);
+  if (say)
+    for (const std::string& note : weights.notes) say(str(printable(weights.path), ": ", note));
+}
+
+std::shared_ptr<nn::GraphModule> captured(nn::Module& model, int size) {
   const autograd::Variable example(Tensor::zeros({1, size, size, 3}, DType::f32));
-  return std::make_shared<nn::GraphModule>(nn::capture(*model, example));
+  return std::make_shared<nn::GraphModule>(nn::capture(model, example));
+}
+
+}  // namespace
+
+std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& c, int64_t classes, int size,
+                                             uint64_t seed, const Say& say) {
+  const MemoryScope memory(MemoryKind::parameters);
+  const std::shared_ptr<nn::Module> model = new_model(c, classes, seed);
+  if (!c.weights.empty()) load(*model, read_weights(c.weights, c.weights_key), c, say);
+  return captured(*model, size);
+}
+
+std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& c, nn::Weights weights,
+                                             int64_t classes, int size, const Say& say) {
+  const MemoryScope memory(MemoryKind::parameters);
+  const std::shared_ptr<nn::Module> model = new_model(c, classes, 0);
+  load(*model, std::move(weights), c, say);
+  return captured(*model, size);
 }
 
 qat::QuantizationConfig preset_config(const std::string& preset, int wbits, int abits,

@@ -8,6 +8,7 @@
 #include "apps/train/evaluate.h"
 #include "core/json.h"
 #include "nn/graph/graph_module.h"
+#include "nn/weights.h"
 #include "qat/int8/session.h"
 #include "qat/prepare.h"
 
@@ -21,6 +22,9 @@ using Say = std::function<void(const std::string&)>;
 // `size` pixels. Throws FormatError, ConfigError, NumericsError (NaN weights).
 std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& config, int64_t classes, int size,
                                              uint64_t seed, const Say& say = {});
+// With weights that were read before.
+std::shared_ptr<nn::GraphModule> build_float(const ModelConfig& config, nn::Weights weights,
+                                             int64_t classes, int size, const Say& say = {});
 
 struct QatNetwork {
   std::shared_ptr<nn::GraphModule> graph;

@@ -99,21 +99,18 @@ ScoredFile open_scored_file(const std::string& given, const ModelConfig& model,
           str("'", path, "' is neither an int8 file nor a checkpoint; weights need --model"),
           "add --model, as in --model resnet20");
     const int64_t classes = model.num_classes.value_or(data_classes);
-    if (magic.starts_with("PK\x03\x04")) {
-      const nn::Weights weights = read_weights(path, model.weights_key);
-      if (nn::is_quantized(weights)) {
-        open_torch(weights, model, classes, file);
-        return file;
-      }
+    nn::Weights weights = read_weights(path, model.weights_key);
+    if (nn::is_quantized(weights)) {
+      open_torch(weights, model, classes, file);
+      return file;
     }
-    ModelConfig with_weights = model;
-    with_weights.weights = path;
     const auto say = [&](const std::string& text) {
       if (!options.quiet()) std::cerr << text << std::endl;
     };
-    file.graph = build_float(with_weights, classes, data.val_crop_size, 0, say);
+    file.graph = build_float(model, std::move(weights), classes, data.val_crop_size, say);
     file.form = "float";
-    file.model = with_weights;
+    file.model = model;
+    file.model.weights = path;
     file.network = network_of(*file.graph);
   }
   return file;
