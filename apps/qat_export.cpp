@@ -1,5 +1,6 @@
 // Writes a network as an ONNX or int8 file, or its scales as JSON.
 #include <iostream>
+#include <variant>
 
 #include "apps/onnx/export.h"
 #include "apps/program/options.h"
@@ -54,12 +55,14 @@ void add_flags(Options& options, Settings& s) {
                   "turns what torch quantized into an int8 file");
 }
 
-struct Written {
-  std::string form, bytes;
-  std::vector<std::string> notes;
+struct Exported {
+  std::string form;
+  std::variant<std::string, qat::Int8Graph> content;  // bytes of a file, or what has its own form
+  bool onnx = false;
+  std::vector<std::string> notes = {};
 };
 // What the flags and the content of the input ask for.
-Written written_model(const Settings& s, const Options& options) {
+Exported export_model(const Settings& s, const Options& options) {
   const nn::ModelDef& definition = nn::find_model(s.model.model);
   DataConfig data;
   data.val_crop_size = static_cast<int>(definition.input_size);
@@ -83,7 +86,7 @@ Written written_model(const Settings& s, const Options& options) {
     return {"float",
             to_onnx(file.graph->graph(), deployment_facts(file.model, file.data), file.class_names,
                     s.opset),
-            {}};
+            true};
   }
   OnnxOptions how;
   how.form = s.form == "qdq"         ? OnnxForm::qdq
@@ -92,18 +95,15 @@ Written written_model(const Settings& s, const Options& options) {
   how.bias = s.bias == "int32" ? OnnxBias::int32 : OnnxBias::real;
   how.opset = s.opset;
   how.int4 = s.int4;
-  Written written{s.form, {}, {}};
-  how.notes = &written.notes;
+  Exported exported{s.form, {}, true};
+  how.notes = &exported.notes;
   const qat::Int8Graph graph = file.form == "int8"
                                    ? file.session->graph()
                                    : deploy(*file.graph, file.model, file.data, file.class_names);
-  if (encodings) return {"encodings", qat::encodings(graph).dump(1) + "\n", {}};
-  if (int8) {
-    qat::save_int8_graph(graph, s.output);
-    return {"int8", {}, {}};
-  }
-  written.bytes = to_onnx(graph, how);
-  return written;
+  if (encodings) return {"encodings", qat::encodings(graph).dump(1) + "\n"};
+  if (int8) return {"int8", graph};
+  exported.content = to_onnx(graph, how);
+  return exported;
 }
 
 int run(const std::vector<std::string>& arguments) {
@@ -114,10 +114,12 @@ int run(const std::vector<std::string>& arguments) {
   complete_model(s.model);
   if (!s.overwrite && file_exists(s.output))
     throw IoError(str(path_in_quotes(s.output), " exists"), "--overwrite replaces it");
-  const auto [form, bytes, notes] = written_model(s, options);
-  if (form != "int8") write_file(s.output, bytes);
+  const auto [form, content, onnx, notes] = export_model(s, options);
+  if (const auto* graph = std::get_if<qat::Int8Graph>(&content))
+    qat::save_int8_graph(*graph, s.output);
+  else
+    write_file(s.output, std::get<std::string>(content));
   const uint64_t size = InputFile(s.output, FileUse::model).size();
-  const bool onnx = form != "encodings" && form != "int8";
   if (!options.quiet())
     for (const std::string& note : notes) std::cerr << note << '\n';
   if (options.json()) {
