@@ -5,7 +5,7 @@ set(STAIR_GENERATED ${CMAKE_BINARY_DIR}/generated)
 
 add_library(stair_options INTERFACE)
 target_include_directories(stair_options INTERFACE ${CMAKE_SOURCE_DIR} ${STAIR_GENERATED})
-target_compile_options(stair_options INTERFACE -Wall -Wextra -Werror -ffp-contract=off)
+target_compile_options(stair_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-ffp-contract=off>")
 if(STAIR_SANITIZE)
   target_compile_options(stair_options INTERFACE -fsanitize=${STAIR_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
     -Wno-maybe-uninitialized -Wno-uninitialized)  # GCC warns of its own instrumentation and intrinsics

@@ -11,6 +11,9 @@ target_compile_definitions(stair_test_support PUBLIC STAIR_SOURCE_DIR="${CMAKE_S
 
 function(stair_tests folder)
   file(GLOB_RECURSE files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.cpp)
+  if(NOT TARGET stair_cuda)
+    list(FILTER files EXCLUDE REGEX "/tests/cuda/device/")
+  endif()
   if(NOT files)
     return()
   endif()
@@ -48,6 +51,13 @@ endfunction()
 foreach(folder core kernels autograd nn qat lint)
   stair_tests(${folder})
 endforeach()
+
+if(TARGET stair_cuda)
+  stair_tests(cuda stair_cuda)
+else()
+  stair_tests(cuda)
+  target_sources(cuda_test PRIVATE cuda/device_error.cpp)
+endif()
 
 # The table of quantizers with one more file, as a user who adds a quantizer gets it.
 file(GLOB plugin_files CONFIGURE_DEPENDS tests/plugin/quantizers/*.cpp)

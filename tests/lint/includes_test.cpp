@@ -54,8 +54,25 @@ Complaints wrong_includes(const std::vector<SourceFile>& files) {
   return complaints;
 }
 
+// Headers of CUDA elsewhere than in cuda/.
+Complaints cuda_includes(const std::vector<SourceFile>& files) {
+  Complaints complaints;
+  for (const SourceFile& file : files)
+    for (size_t i = 0; i < file.lines.size(); ++i)
+      if (file.folder() != "cuda" && file.is_code() && file.lines[i].starts_with("#include <cuda"))
+        complaints.push_back(str(file.path, ":", i + 1, ": headers of CUDA belong into cuda/"));
+  return complaints;
+}
+
 TEST(Includes, FollowTheTableOfFolders) {
   EXPECT_EQ(text_of(wrong_includes(project())), "");
+}
+
+TEST(Includes, OfCudaStayInItsFolder) {
+  EXPECT_EQ(text_of(cuda_includes(project())), "");
+  const std::string line = std::string("#include ") + "<cuda_runtime_api.h>";
+  EXPECT_EQ(cuda_includes({source("cuda/x.cpp", line)}).size(), 0U);
+  EXPECT_EQ(cuda_includes({source("nn/x.cpp", line), source("tests/x.h", line)}).size(), 2U);
 }
 
 TEST(Includes, OfALowerFolderFromAHigherOneAreFound) {
@@ -70,6 +87,8 @@ TEST(Includes, OfALowerFolderFromAHigherOneAreFound) {
   EXPECT_EQ(count("apps/x.cpp", "#include \"kernels/registry.h\""), 1U);
   EXPECT_EQ(count("apps/x.cpp", "#include \"data/loader.h\""), 0U);
   EXPECT_EQ(count("kernels/a/a_ref.cpp", "#include \"kernels/simd/f32.h\"\n#include <vector>"), 0U);
+  EXPECT_EQ(count("cuda/x.cu", "#include \"kernels/norm/norm.h\""), 0U);
+  EXPECT_EQ(count("cuda/x.cu", "#include \"kernels/norm/batch_norm.h\""), 1U);
   EXPECT_EQ(count("kernels/registry.cpp", "#include \"kernel_files.inc\""), 0U);
   EXPECT_EQ(count("tests/core/x_test.cpp", "#include \"apps/program/options.h\""), 0U);
 }

@@ -18,7 +18,7 @@ constexpr double kLeastTestShare = 0.45;  // grows to the 0.6 of the style guide
 size_t most_lines(const SourceFile& file) {
   if (file.path == "CMakeLists.txt") return 150;
   if (file.is_header()) return 250;
-  if (!file.path.ends_with(".cpp")) return SIZE_MAX;
+  if (!file.is_unit()) return SIZE_MAX;
   const bool program = file.folder() == "apps" && file.path.find('/') == file.path.rfind('/');
   return program ? 150 : 500;
 }
@@ -43,8 +43,7 @@ Complaints long_lines(const std::vector<SourceFile>& files) {
   Complaints complaints;
   for (const SourceFile& file : files)
     for (size_t i = 0; i < file.lines.size(); ++i)
-      if ((file.is_header() || file.path.ends_with(".cpp")) &&
-          columns(file.lines[i]) > kMostColumns)
+      if ((file.is_header() || file.is_unit()) && columns(file.lines[i]) > kMostColumns)
         complaints.push_back(str(file.path, ":", i + 1, ": ", columns(file.lines[i]),
                                  " columns, at most ", kMostColumns));
   return complaints;
@@ -94,9 +93,10 @@ TEST(Sizes, LongFilesAreFound) {
           .size(),
       0U);
   EXPECT_EQ(long_files({source("core/a.cpp", lines(501)), source("core/a.h", lines(251)),
-                        source("apps/a.cpp", lines(151)), source("CMakeLists.txt", lines(151))})
+                        source("apps/a.cpp", lines(151)), source("CMakeLists.txt", lines(151)),
+                        source("cuda/a.cu", lines(501))})
                 .size(),
-            4U);
+            5U);
 }
 
 TEST(Sizes, LinesStayWithinTheColumns) {

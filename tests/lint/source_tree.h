@@ -11,7 +11,8 @@ struct SourceFile {
   std::vector<std::string> lines;
 
   bool is_header() const { return path.ends_with(".h"); }
-  bool is_code() const { return is_header() || path.ends_with(".cpp") || path.ends_with(".inc"); }
+  bool is_unit() const { return path.ends_with(".cpp") || path.ends_with(".cu"); }
+  bool is_code() const { return is_header() || is_unit() || path.ends_with(".inc"); }
   // "kernels" of kernels/conv/conv.h; empty for a file in the root.
   std::string folder() const;
   // "conv" of kernels/conv/conv.h.
