@@ -27,8 +27,9 @@ set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 find_package(CUDAToolkit REQUIRED)
 
 file(GLOB_RECURSE cuda_files CONFIGURE_DEPENDS cuda/*.cu)
-stair_library(cuda LINK stair_core CUDA::cudart_static)
+stair_library(cuda LINK stair_core)
 target_sources(stair_cuda PRIVATE ${cuda_files})
+target_link_libraries(stair_cuda PRIVATE CUDA::cudart_static)
 # Without contraction the GPU gives the bits of the CPU for the same operations.
 target_compile_options(stair_cuda PRIVATE
   "$<$<COMPILE_LANGUAGE:CUDA>:--fmad=false;--Werror=all-warnings;-Xcompiler=-Wall,-Wextra,-Werror,-ffp-contract=off>")

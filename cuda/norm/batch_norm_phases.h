@@ -32,23 +32,21 @@ inline int64_t writing_threads(int64_t rows, int64_t channels) {
 template <class Args>
 struct Pass {
   Args a;
-  double* sums;      // [2,threads]
-  double* factors;   // [3,C]: scale, shift, slope
-  int64_t summing;   // threads that sum
-  int64_t writing;   // threads that write
-  int64_t elements;  // rows * channels
+  int64_t summing, writing;  // threads of the phases that sum, of those that write
+  int64_t elements;          // rows * channels
+  double* sums;              // [2,summing]
+  double* factors;           // [3,C]: scale, shift, slope
 
-  static int64_t workspace(int64_t rows, int64_t channels) {
-    return 2 * summing_threads(rows, channels) + 3 * channels;
-  }
   // `memory` holds `workspace` doubles.
   Pass(const Args& args, double* memory)
       : a(args),
-        sums(memory),
         summing(summing_threads(a.rows, a.channels)),
         writing(writing_threads(a.rows, a.channels)),
-        elements(a.rows * a.channels) {
-    factors = sums + 2 * summing;
+        elements(a.rows * a.channels),
+        sums(memory),
+        factors(memory + 2 * summing) {}
+  static int64_t workspace(int64_t rows, int64_t channels) {
+    return 2 * summing_threads(rows, channels) + 3 * channels;
   }
 };
 

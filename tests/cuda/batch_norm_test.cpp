@@ -78,6 +78,13 @@ TEST(BatchNormThreads, AnyOrderGivesTheSameBits) {
   }
 }
 
+TEST(BatchNormThreads, VarianceIsAccurateWhenTheMeanIsMuchLargerThanTheDeviation) {
+  const Case k{5000, 17, true, false, 2.5e5F, 0.25F};
+  const Inputs in = inputs(k, 8);
+  const Outputs<float> got = on_threads(k, in, InOrder());
+  test::expect_close(got.var, on_cpu<double>(k, in).var, 1e-30, 1e-6);
+}
+
 TEST(BatchNormThreads, OneOutlierInTheFirstRowDoesNotSpoilTheVariance) {
   const Case k{40000, 16, true, false, 0, 1};
   Inputs in = inputs(k, 3);
