@@ -7,6 +7,8 @@
 namespace stair::cuda {
 namespace {
 
+using autograd::Variable;
+
 // Every thread once, far from their order. The step is a prime that divides no count of threads.
 struct Scrambled {
   template <class Phase>
@@ -40,8 +42,6 @@ Outputs<double> widened(const Outputs<float>& o) {
           test::widened(o.gbeta)};
 }
 
-using autograd::Variable;
-
 std::vector<float> values(const Tensor& t) {
   return {t.data<float>(), t.data<float>() + t.numel()};
 }
@@ -58,14 +58,13 @@ TEST(BatchNormThreads, AgreeWithTheDefinitionInDouble) {
 }
 
 TEST(BatchNormThreads, AgreeWithTheKernelsOfTheCpu) {
-  test::for_each_isa([] {
-    uint64_t seed = 1000;
-    for (const Case& k : cases(2)) {
-      const Inputs in = inputs(k, ++seed);
-      expect_agreement(k, in, on_threads(k, in, InOrder()), widened(on_cpu<float>(k, in)));
-      if (HasFatalFailure()) return;
-    }
-  });
+  uint64_t seed = 1000;
+  for (const Case& k : cases(2)) {
+    const Inputs in = inputs(k, ++seed);
+    const Outputs<float> got = on_threads(k, in, InOrder());
+    test::for_each_isa([&] { expect_agreement(k, in, got, widened(on_cpu<float>(k, in))); });
+    if (HasFatalFailure()) return;
+  }
 }
 
 TEST(BatchNormThreads, AnyOrderGivesTheSameBits) {
@@ -86,9 +85,9 @@ TEST(BatchNormThreads, VarianceIsAccurateWhenTheMeanIsMuchLargerThanTheDeviation
 }
 
 TEST(BatchNormThreads, OneOutlierInTheFirstRowDoesNotSpoilTheVariance) {
-  const Case k{40000, 16, true, false, 0, 1};
+  const Case k{40000, 2, true, false, 0, 1};
   Inputs in = inputs(k, 3);
-  for (size_t c = 0; c < 16; ++c) in.x[c] = 1e6F;
+  in.x[0] = in.x[1] = 1e6F;
   const Outputs<float> got = on_threads(k, in, InOrder());
   test::expect_close(got.var, on_cpu<double>(k, in).var, 1e-30, 1e-6);
 }
