@@ -14,8 +14,10 @@ set(STAIR_THREADED_qat conv_bn observers oscillation ptq/adaround quantizer_rule
 set(STAIR_THREADED_data loader loader_fault)
 set(STAIR_THREADED_apps signals train_job)
 set(STAIR_THREADED_cuda batch_norm)
-# AddressSanitizer: all but those that run program after program, whose parts other tests run.
-set(STAIR_WHOLE_JOBS_apps bench compare health_log layer_files ptq_job ptq_search train_determinism)
+# AddressSanitizer: all but those that run program after program or train network after network, whose parts other tests run.
+set(STAIR_WHOLE_JOBS_nn models_golden)
+set(STAIR_WHOLE_JOBS_qat recompute)
+set(STAIR_WHOLE_JOBS_apps bench compare health_log layer_files ptq_job ptq_search train_determinism train_low_bit)
 
 # The files of tests/FOLDER that `names` name. A name without a file is an error.
 function(stair_named_tests out folder names)
@@ -63,6 +65,8 @@ function(stair_tests folder)
     list(FILTER found INCLUDE REGEX "_${isa}\\.cpp$")
     set_source_files_properties(${found} PROPERTIES COMPILE_OPTIONS "${STAIR_ISA_${isa}}" SKIP_PRECOMPILE_HEADERS ON)
   endforeach()
+  # The longest begin first, so that no core waits for one at the end.
+  string(COMPARE EQUAL ${folder} apps cost)
   set(labelled "")
   foreach(label ${STAIR_TEST_LABELS})
     set(has "")
@@ -73,13 +77,13 @@ function(stair_tests folder)
     if(has)
       string(TOLOWER ${label} lower)
       add_test(NAME ${folder}.${lower} COMMAND ${folder}_test --gtest_filter=*${label}.*:*${label}/*)
-      set_tests_properties(${folder}.${lower} PROPERTIES LABELS ${lower} TIMEOUT 900)
+      set_tests_properties(${folder}.${lower} PROPERTIES LABELS ${lower} TIMEOUT 900 COST ${cost})
       string(APPEND labelled ":*${label}.*:*${label}/*")
     endif()
   endforeach()
   string(REGEX REPLACE "^:" "-" labelled "${labelled}")
   add_test(NAME ${folder}.unit COMMAND ${folder}_test "--gtest_filter=*${labelled}")
-  set_tests_properties(${folder}.unit PROPERTIES LABELS unit TIMEOUT 900)
+  set_tests_properties(${folder}.unit PROPERTIES LABELS unit TIMEOUT 900 COST ${cost})
 endfunction()
 
 foreach(folder core kernels autograd nn qat lint)

@@ -12,7 +12,7 @@ inline constexpr bool kSanitized = false;
 
 // Shapes drawn for a family of kernels. ThreadSanitizer looks at the loops that they share.
 #if defined(__SANITIZE_THREAD__)
-inline constexpr int kRandomShapes = 50;
+inline constexpr int kRandomShapes = 20;
 #else
 inline constexpr int kRandomShapes = 500;
 #endif
