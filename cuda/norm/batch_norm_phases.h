@@ -65,6 +65,19 @@ STAIR_HOST_DEVICE Sums channel_sums(const Pass<Args>& p, int64_t c) {
   return total;
 }
 
+// What thread t sums: term(i) of each of its elements.
+template <class Args, class Term>
+STAIR_HOST_DEVICE void set_sums(const Pass<Args>& p, int64_t t, const Term& term) {
+  Sums total{0, 0};
+  for (int64_t i = t; i < p.elements; i += p.summing) {
+    const Sums more = term(i);
+    total.first += more.first;
+    total.second += more.second;
+  }
+  p.sums[t] = total.first;
+  p.sums[p.summing + t] = total.second;
+}
+
 // Differences to the first value of the channel, and their squares. They cancel little when |mean|
 // is much larger than the deviation: (x0 - mean)^2 is at most rows * var, so the relative error of
 // the variance stays below rows times that of a sum in double.
@@ -72,14 +85,10 @@ struct SumDifferences {
   Pass<BatchNormForwardArgs> p;
   STAIR_HOST_DEVICE void operator()(int64_t t) const {
     const double first = p.a.x[t % p.a.channels];
-    double sum = 0, squares = 0;
-    for (int64_t i = t; i < p.elements; i += p.summing) {
+    set_sums(p, t, [&](int64_t i) {
       const double d = static_cast<double>(p.a.x[i]) - first;
-      sum += d;
-      squares += d * d;
-    }
-    p.sums[t] = sum;
-    p.sums[p.summing + t] = squares;
+      return Sums{d, d * d};
+    });
   }
 };
 
@@ -126,14 +135,10 @@ struct SumGradients {
   Pass<BatchNormBackwardArgs> p;
   STAIR_HOST_DEVICE void operator()(int64_t t) const {
     const double mean = p.a.mean[t % p.a.channels];
-    double sum = 0, product = 0;
-    for (int64_t i = t; i < p.elements; i += p.summing) {
+    set_sums(p, t, [&](int64_t i) {
       const double g = p.a.gy[i];
-      sum += g;
-      product += g * (static_cast<double>(p.a.x[i]) - mean);
-    }
-    p.sums[t] = sum;
-    p.sums[p.summing + t] = product;
+      return Sums{g, g * (static_cast<double>(p.a.x[i]) - mean)};
+    });
   }
 };
 
