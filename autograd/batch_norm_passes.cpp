@@ -45,9 +45,11 @@ class PassBackward {
         gamma_(gamma.defined() ? gamma.value() : Tensor()),
         moments_(moments) {}
 
-  void begin_sums(int64_t chunks) {
+  // Returns what the sums read beside the gradient.
+  const float* begin_sums(int64_t chunks) {
     x_ = kept_.get();
     sums_ = Tensor::full<double>({chunks, 2, rule_.channels}, 0);
+    return x_.data<float>();
   }
 
   void sum_rows(int64_t chunk, int64_t begin, int64_t end, const float* gy) {
@@ -71,7 +73,7 @@ class PassBackward {
           {rows_of(with_values(rule, x, moments), begin, end),
            gy.data<float>() + begin * rule.channels, factors.data<float>(), into});
     };
-    return {Gradient(x_.shape(), rows), ggamma, gbeta};
+    return {Gradient(x_.shape(), rows, {x_.data<float>(), gy.data<float>()}), ggamma, gbeta};
   }
 
  private:
@@ -100,7 +102,7 @@ Variable run(const char* op, const Variable& x, const Variable& gamma, const Var
                       [backward](const Tensor& gy) { return backward->gradients(gy); });
   if (y.requires_grad()) {
     auto watch = std::make_shared<GradientWatch>();
-    watch->chunks = [backward](int64_t count) { backward->begin_sums(count); };
+    watch->chunks = [backward](int64_t count) { return backward->begin_sums(count); };
     watch->written = [backward](int64_t chunk, int64_t begin, int64_t end, const float* gy) {
       backward->sum_rows(chunk, begin, end, gy);
     };

@@ -5,7 +5,6 @@
 #include "core/parallel.h"
 #include "core/storage.h"
 #include "kernels/elementwise/elementwise.h"
-#include "kernels/quantize/quantize.h"
 
 namespace stair::autograd {
 namespace {
@@ -28,37 +27,27 @@ bool pointwise_layer(const kernels::ConvShape& s) {
          s.pad_left == 0 && s.pad_bottom == 0 && s.pad_right == 0 && s.groups == 1;
 }
 
-// Pixels of codes as floats.
-void dequantize_pixels(const Tensor& q, const ConvBand::Range& pixels, float* to) {
-  const int64_t c = q.size(-1);
-  const QParams& p = q.qparams();
-  kernels::run<kernels::Dequantize<float>>(
-      {{1, 1, pixels.count() * c},
-       q.dtype(),
-       static_cast<const std::byte*>(q.raw()) + pixels.first * c,
-       p.scale.data(),
-       p.zero_point.data(),
-       to});
-}
-
 // The bands of one task.
 class Task {
  public:
-  Task(const BandedBackward& b, const Tensor& gx, int64_t index, float* gw)
+  Task(const BandedBackward& b, const Tensor& gx, const float* watched, int64_t index, float* gw)
       : b_(b),
         gx_(gx),
+        watched_(watched),
         index_(index),
         weights_(b.w.numel()),
         gw_(gw),
         part_(sizeof(float) * static_cast<size_t>(weights_)) {}
 
-  void run(const ConvBand& band) {
+  // more: whether this task goes on after the band.
+  void run(const ConvBand& band, bool more) {
     const int64_t o = b_.shape.o;
     Scratch scratch(sizeof(float) * static_cast<size_t>(band.gy.count() * o));
     float* const gy = scratch.as<float>();
     b_.gy.rows(band.gy.first, band.gy.last, gy);
     if (b_.want_x) write_gx(band, gy);
-    if (b_.want_w && band.gw.count() > 0) add_gw(band, gy + (band.gw.first - band.gy.first) * o);
+    if (b_.want_w && band.gw.count() > 0)
+      add_gw(band, gy + (band.gw.first - band.gy.first) * o, more);
   }
 
  private:
@@ -71,25 +60,43 @@ class Task {
     float* const place = gx_.data<float>() + band.gx.first * b_.shape.c;
     const Scratch near(sizeof(float) * static_cast<size_t>(far ? floats : 0));
     float* const gx = far ? near.as<float>() : place;
-    kernels::run<kernels::ConvBackwardData<float>>({band.data, gy, b_.w.data<float>(), gx});
+    const float* const watched =
+        watched_ == nullptr ? nullptr : watched_ + band.gx.first * b_.shape.c;
+    kernels::run<kernels::ConvBackwardData<float>>(
+        {band.data, gy, b_.w.data<float>(), gx, kernels::distance(gx, watched)});
     if (b_.watch != nullptr) b_.watch->written(index_, band.gx.first, band.gx.last, gx);
     if (far) kernels::run<kernels::StoreFar<float>>({floats, gx, place});
   }
 
-  void add_gw(const ConvBand& band, const float* gy) {
-    const bool codes = b_.x.quantized();
-    const int64_t c = b_.shape.c;
-    const Scratch reals(sizeof(float) * static_cast<size_t>(codes ? band.x.count() * c : 0));
-    if (codes) dequantize_pixels(b_.x, band.x, reals.as<float>());
-    const float* const x = codes ? reals.as<float>() : b_.x.data<float>() + band.x.first * c;
+  void add_gw(const ConvBand& band, const float* gy, bool more) {
     float* const to = first_ ? gw_ : part_.as<float>();
-    kernels::run<kernels::ConvBackwardWeights<float>>({band.weights, x, gy, to});
+    const int64_t x = band.x.first * b_.shape.c;
+    // What the formula reads for the next band.
+    const auto next = [&](size_t i) {
+      const float* const from = b_.gy.reads()[i];
+      return more && from != nullptr ? kernels::distance(gy, from + band.gy.last * b_.shape.o) : 0;
+    };
+    if (b_.x.quantized()) {
+      const QParams& p = b_.x.qparams();
+      kernels::run<kernels::CodesBackwardWeights>({band.weights,
+                                                   static_cast<const std::byte*>(b_.x.raw()) + x,
+                                                   b_.x.dtype() == DType::s8,
+                                                   p.zero_point[0],
+                                                   p.scale[0],
+                                                   gy,
+                                                   to,
+                                                   {next(0), next(1)}});
+    } else {
+      kernels::run<kernels::ConvBackwardWeights<float>>(
+          {band.weights, b_.x.data<float>() + x, gy, to, {next(0), next(1)}});
+    }
     if (!first_) kernels::run<kernels::Axpy<float>>({weights_, 1.0F, to, gw_});
     first_ = false;
   }
 
   const BandedBackward& b_;
   const Tensor& gx_;
+  const float* watched_;  // what the watch reads, laid out as gx; or null
   int64_t index_, weights_;
   float* gw_;
   Scratch part_;
@@ -174,13 +181,13 @@ BandedGradients backward_in_bands(const BandedBackward& b) {
   const int64_t tasks = std::min(bands.count(), kTasks), weights = b.w.numel();
   BandedGradients result{b.want_x ? Tensor::empty(b.x.shape(), DType::f32) : Tensor(),
                          b.want_w ? Tensor::empty(b.w.shape(), DType::f32) : Tensor()};
-  if (b.watch != nullptr) b.watch->chunks(tasks);
+  const float* const watched = b.watch != nullptr ? b.watch->chunks(tasks) : nullptr;
   const Scratch sums(sizeof(float) * static_cast<size_t>(tasks * weights));
   parallel_tasks(tasks, [&](int64_t index) {
     const SerialLoops serial;
-    Task task(b, result.gx, index, sums.as<float>() + index * weights);
-    for (int64_t i = bands.count() * index / tasks; i < bands.count() * (index + 1) / tasks; ++i)
-      task.run(bands[i]);
+    Task task(b, result.gx, watched, index, sums.as<float>() + index * weights);
+    const int64_t last = bands.count() * (index + 1) / tasks;
+    for (int64_t i = bands.count() * index / tasks; i < last; ++i) task.run(bands[i], i + 1 < last);
   });
   if (!b.want_w) return result;
   float* const gw = result.gw.data<float>();

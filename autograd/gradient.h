@@ -1,6 +1,7 @@
 // Gradients as they pass along the tape.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -16,15 +17,19 @@ class Gradient {
  public:
   // Writes rows [begin, end) to `into`, f32; from several threads at once, too.
   using Rows = std::function<void(int64_t begin, int64_t end, float* into)>;
+  using Reads = std::array<const float*, 2>;
 
   Gradient() = default;
   Gradient(Tensor whole) : whole_(std::move(whole)) {}
-  Gradient(Shape shape, Rows rows) : shape_(std::move(shape)), rows_(std::move(rows)) {}
+  // reads: f32 arrays of the same shape that the formula reads at the rows it writes.
+  Gradient(Shape shape, Rows rows, Reads reads = {})
+      : shape_(std::move(shape)), rows_(std::move(rows)), reads_(reads) {}
 
   bool defined() const { return whole_.defined() || rows_ != nullptr; }
   // Whether it is a formula that was not yet asked for the whole.
   bool in_pieces() const { return !whole_.defined() && rows_ != nullptr; }
   void rows(int64_t begin, int64_t end, float* into) const { rows_(begin, end, into); }
+  const Reads& reads() const { return reads_; }
 
   // The whole; a formula is evaluated at the first call.
   const Tensor& whole() const;
@@ -38,15 +43,16 @@ class Gradient {
   mutable Tensor whole_;
   Shape shape_;
   mutable Rows rows_;
+  Reads reads_{};
 };
 
 // Of the result of an operation that reads its gradient while it is written. An operation that took
-// the result as its only reader says in how many chunks it writes the gradient, then of each chunk
-// when rows [begin, end) stand at `gradient`, in the cache: chunks on any thread, the rows of a
-// chunk in order.
+// the result as its only reader says in how many chunks it writes the gradient, and hears what f32
+// array of the same shape is read beside it, or null; then it says of each chunk when rows [begin,
+// end) stand at `gradient`, in the cache: chunks on any thread, the rows of a chunk in order.
 struct GradientWatch {
   int readers = 0;
-  std::function<void(int64_t count)> chunks;
+  std::function<const float*(int64_t count)> chunks;
   std::function<void(int64_t chunk, int64_t begin, int64_t end, const float* gradient)> written;
 };
 

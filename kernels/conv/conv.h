@@ -49,14 +49,25 @@ struct ConvForward {
   static constexpr const char* kName = STAIR_KERNEL_NAME("conv_forward");
 };
 
+// Bytes from an array that an operation walks over to one of the same layout that the caller reads
+// next, which a kernel may fetch meanwhile. 0: none.
+using Distance = intptr_t;
+template <class T>
+Distance distance(const T* walked, const T* next) {
+  return next == nullptr ? 0
+                         : static_cast<Distance>(reinterpret_cast<uintptr_t>(next) -
+                                                 reinterpret_cast<uintptr_t>(walked));
+}
+
 // gx[n,h,w,c] = sum of gy * w over all outputs that read the pixel. Overwrites gx.
 template <class T>
 struct ConvBackwardData {
   struct Args {
     ConvShape s;
-    const T* gy;  // [N,OH,OW,O]
-    const T* w;   // [O,KH,KW,I]
-    T* gx;        // [N,H,W,C]
+    const T* gy;        // [N,OH,OW,O]
+    const T* w;         // [O,KH,KW,I]
+    T* gx;              // [N,H,W,C]
+    Distance next = 0;  // from gx
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = STAIR_KERNEL_NAME("conv_backward_data");
@@ -68,12 +79,30 @@ template <class T>
 struct ConvBackwardWeights {
   struct Args {
     ConvShape s;
-    const T* x;   // [N,H,W,C]
-    const T* gy;  // [N,OH,OW,O]
-    T* gw;        // [O,KH,KW,I]
+    const T* x;             // [N,H,W,C]
+    const T* gy;            // [N,OH,OW,O]
+    T* gw;                  // [O,KH,KW,I]
+    Distance next[2] = {};  // from gy
   };
   using Impl = Function<Args>;
   static constexpr const char* kName = STAIR_KERNEL_NAME("conv_backward_weights");
+};
+
+// ConvBackwardWeights for x = scale * (q - zero_point), which is made in registers. Fast for
+// depthwise layers and for pointwise ones that read every pixel.
+struct CodesBackwardWeights {
+  struct Args {
+    ConvShape s;
+    const void* q;  // [N,H,W,C], u8, or s8 where q_signed
+    bool q_signed;
+    int32_t zero_point;
+    float scale;
+    const float* gy;        // [N,OH,OW,O]
+    float* gw;              // [O,KH,KW,I]
+    Distance next[2] = {};  // from gy
+  };
+  using Impl = Function<Args>;
+  static constexpr const char* kName = "conv_codes_backward_weights";
 };
 
 }  // namespace stair::kernels

@@ -13,8 +13,7 @@ namespace {
 
 // 6 pixels: 12 sums, two weights and a pixel fill the 16 vector registers but one.
 constexpr IgemmMicro kIgemm{6, Vec::kLanes, igemm_panel<6>};
-constexpr OuterMicro kOuter{
-    Vec::kLanes, {{6, outer_panel<6>}, {5, outer_panel<5>}, {4, outer_panel<4>}}, copy_tiles};
+constexpr OuterMicro kOuter{Vec::kLanes, {kOuterTile<6>, kOuterTile<5>, kOuterTile<4>}, copy_tiles};
 
 #include "kernels/conv/conv_f32.inc"
 
@@ -31,6 +30,8 @@ void register_conv_f32_avx2(Registry& r) {
         &kBackwardData);
   r.add(ConvBackwardWeights<float>::kName, "conv_backward_weights_f32_outer_avx2", Isa::avx2,
         &kBackwardWeights);
+  r.add(CodesBackwardWeights::kName, "conv_codes_backward_weights_outer_avx2", Isa::avx2,
+        &kCodesBackwardWeights);
 }
 
 }  // namespace stair::kernels

@@ -16,7 +16,7 @@ namespace {
 constexpr IgemmMicro kIgemm{12, Vec::kLanes, igemm_panel<12>};
 // 13 output channels leave few rows empty for the usual 64, 128, 256 and 512, 12 for 24, 96, 144.
 constexpr OuterMicro kOuter{
-    Vec::kLanes, {{13, outer_panel<13>}, {12, outer_panel<12>}, {8, outer_panel<8>}}, copy_tiles};
+    Vec::kLanes, {kOuterTile<13>, kOuterTile<12>, kOuterTile<8>}, copy_tiles};
 
 #include "kernels/conv/conv_f32.inc"
 
@@ -34,6 +34,8 @@ void register_conv_f32_avx512(Registry& r) {
         &kBackwardData);
   r.add(ConvBackwardWeights<float>::kName, "conv_backward_weights_f32_outer_avx512", Isa::avx512,
         &kBackwardWeights);
+  r.add(CodesBackwardWeights::kName, "conv_codes_backward_weights_outer_avx512", Isa::avx512,
+        &kCodesBackwardWeights);
 }
 
 }  // namespace stair::kernels

@@ -59,22 +59,39 @@ void backward_data(const typename ConvBackwardData<T>::Args& a) {
   });
 }
 
-template <class T>
-void backward_weights(const typename ConvBackwardWeights<T>::Args& a) {
-  const int64_t k = a.s.k();
-  parallel_tasks(a.s.o, [&](int64_t o) {
+// x_at: the value of x at an offset.
+template <class T, class X>
+void weights_gradient(const ConvShape& s, const T* gy, const X& x_at, T* result) {
+  const int64_t k = s.k();
+  parallel_tasks(s.o, [&](int64_t o) {
     std::vector<double> gw(static_cast<size_t>(k), 0.0);
-    for (int64_t n = 0; n < a.s.n; ++n)
-      for (int64_t oy = 0; oy < a.s.oh(); ++oy)
-        for (int64_t ox = 0; ox < a.s.ow(); ++ox) {
-          const double gy = a.gy[((n * a.s.oh() + oy) * a.s.ow() + ox) * a.s.o + o];
-          for_products(a.s, n, oy, ox, o, [&](int64_t x, int64_t w) {
-            gw[static_cast<size_t>(w - o * k)] += gy * a.x[x];
+    for (int64_t n = 0; n < s.n; ++n)
+      for (int64_t oy = 0; oy < s.oh(); ++oy)
+        for (int64_t ox = 0; ox < s.ow(); ++ox) {
+          const double g = gy[((n * s.oh() + oy) * s.ow() + ox) * s.o + o];
+          for_products(s, n, oy, ox, o, [&](int64_t x, int64_t w) {
+            gw[static_cast<size_t>(w - o * k)] += g * static_cast<double>(x_at(x));
           });
         }
-    for (int64_t i = 0; i < k; ++i) a.gw[o * k + i] = static_cast<T>(gw[static_cast<size_t>(i)]);
+    for (int64_t i = 0; i < k; ++i) result[o * k + i] = static_cast<T>(gw[static_cast<size_t>(i)]);
   });
 }
+
+template <class T>
+void backward_weights(const typename ConvBackwardWeights<T>::Args& a) {
+  weights_gradient(
+      a.s, a.gy, [&](int64_t i) { return a.x[i]; }, a.gw);
+}
+
+void codes_backward_weights(const CodesBackwardWeights::Args& a) {
+  const auto value = [&](int64_t i) {
+    const int32_t code =
+        a.q_signed ? static_cast<const int8_t*>(a.q)[i] : static_cast<const uint8_t*>(a.q)[i];
+    return static_cast<double>(code - a.zero_point) * static_cast<double>(a.scale);
+  };
+  weights_gradient(a.s, a.gy, value, a.gw);
+}
+constexpr CodesBackwardWeights::Impl kCodesBackwardWeights{codes_backward_weights};
 
 template <class T>
 struct Kernels {
@@ -96,6 +113,8 @@ void register_conv_ref(Registry& r) {
         &Kernels<float>::kBackwardWeights);
   r.add(ConvBackwardWeights<double>::kName, "conv_backward_weights_f64_ref", Isa::ref,
         &Kernels<double>::kBackwardWeights);
+  r.add(CodesBackwardWeights::kName, "conv_codes_backward_weights_ref", Isa::ref,
+        &kCodesBackwardWeights);
 }
 
 }  // namespace stair::kernels

@@ -35,6 +35,7 @@ struct Grid {
   int64_t rows = 1, cols = 1, step_h = 1, step_w = 1;
   float* out = nullptr;
   int64_t out_image = 0, out_row = 0, out_col = 0;  // distances of output pixels
+  Distance next = 0;
   const float* weights = nullptr;
   int64_t depth_step = 1, column_step = 1;  // distances of weights
   int64_t group_step = 0;
@@ -221,7 +222,7 @@ void run_grid(const Grid& g, const IgemmMicro& micro) {
         micro.panel({block.in(), block.out(), packed.weights(p), g.bias ? packed.bias(p) : nullptr,
                      block.count(), g.tap_count(), g.depth, group * (g.channels / g.groups),
                      group * g.columns + first, std::min(packed.width, g.columns - first),
-                     p == first_panel ? ahead : 0, stream});
+                     p == first_panel ? ahead : 0, g.next, stream});
       }
     }
   });
@@ -256,6 +257,7 @@ void backward_phase(const ConvBackwardData<float>::Args& a, int64_t phase_h, int
   g.rows = (s.h - phase_h + s.stride_h - 1) / s.stride_h;
   g.cols = (s.w - phase_w + s.stride_w - 1) / s.stride_w;
   g.out = a.gx + (phase_h * s.w + phase_w) * s.c;
+  g.next = a.next;
   g.out_image = s.h * s.w * s.c;
   g.out_row = s.stride_h * s.w * s.c;
   g.out_col = s.stride_w * s.c;

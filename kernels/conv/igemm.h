@@ -25,6 +25,7 @@ struct IgemmPanel {
   int64_t columns;  // of the panel, at most 2 * lanes
   int64_t
       fetch_ahead;  // distance to the input of the next tile where that is worth a prefetch, else 0
+  Distance next = 0;    // from out
   bool stream = false;  // store past the caches: whole vectors only, at multiples of a vector
 };
 

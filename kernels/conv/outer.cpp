@@ -33,14 +33,9 @@ Range inside(int64_t count, int64_t step, int64_t offset, int64_t limit) {
   return {first, std::max(first, last)};
 }
 
-bool pointwise(const ConvShape& s) {
-  return s.kh == 1 && s.kw == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 &&
-         s.pad_left == 0 && s.pad_bottom == 0 && s.pad_right == 0;
-}
-
 // Pictures of a pointwise convolution are one long column of pixels.
 ConvShape flattened(ConvShape s) {
-  if (!pointwise(s)) return s;
+  if (!reads_every_pixel(s)) return s;
   s.h *= s.n * s.w;
   s.n = s.w = 1;
   return s;
@@ -49,7 +44,10 @@ ConvShape flattened(ConvShape s) {
 // How a call is cut; depends on the shape alone.
 struct Plan {
   Plan(const ConvShape& shape, const OuterMicro& m)
-      : s(flattened(shape)), micro(m), tile(choose_tile(m, s.o / s.groups)), direct(pointwise(s)) {
+      : s(flattened(shape)),
+        micro(m),
+        tile(choose_tile(m, s.o / s.groups)),
+        direct(reads_every_pixel(s)) {
     // With few input channels the whole window is packed beside each other, so that it fills the
     // vectors.
     flat = s.i() < micro.lanes && s.kh * s.kw > 1;
@@ -138,13 +136,20 @@ Chunk chunk_at(const Plan& p, int64_t index) {
           std::min(p.chunk_rows, p.s.oh() - row)};
 }
 
+// What is multiplied: x as floats, or as codes.
+struct Operands {
+  const float* x;
+  OuterCodes codes;
+  const float* gy;
+  Distance next[2];  // from gy
+};
+
 // Sums one range of chunks into some tiles of gw.
 class Task {
  public:
-  Task(const Plan& plan, const ConvBackwardWeights<float>::Args& args, int64_t group,
-       int64_t x_split, int64_t g_split)
+  Task(const Plan& plan, const Operands& operands, int64_t group, int64_t x_split, int64_t g_split)
       : p_(plan),
-        a_(args),
+        a_(operands),
         group_(group),
         x_first_(x_split * plan.x_group),
         x_last_(std::min(x_first_ + plan.x_group, plan.x_tiles)),
@@ -172,8 +177,11 @@ class Task {
     return a_.gy + (c.image * s.oh() + c.row) * s.ow() * s.o + group_ * group_outputs() +
            tile * p_.tile.rows;
   }
+  int64_t x_offset(int64_t image, int64_t row, int64_t col) const {
+    return ((image * p_.s.h + row) * p_.s.w + col) * p_.s.c + group_ * p_.s.i();
+  }
   const float* x_at(int64_t image, int64_t row, int64_t col) const {
-    return a_.x + ((image * p_.s.h + row) * p_.s.w + col) * p_.s.c + group_ * p_.s.i();
+    return a_.x + x_offset(image, row, col);
   }
 
   // Chunks are whole images or part of one image, so their pixels follow each other.
@@ -257,6 +265,11 @@ class Task {
         panel.count = std::min(p_.tile.rows, group_outputs() - first);
         panel.columns = std::min(p_.width, p_.depth - xt * p_.width);
         panel.add = add;
+        if (p_.direct && xt == x_first_) std::copy_n(a_.next, 2, panel.next);
+        if (a_.codes.q != nullptr) {
+          p_.tile.panel_of_codes(panel);
+          continue;
+        }
         const float* const origin = panel.x;
         for (int64_t tap = 0; tap < p_.taps; ++tap, panel.gw += p_.depth) {
           const int64_t ky = tap / p_.s.kw, kx = tap % p_.s.kw;
@@ -269,7 +282,12 @@ class Task {
   // Where the pixels of one tile of x and one of gy are, for the first tap.
   void place(const Chunk& c, int64_t xt, int64_t gt, OuterPanel& panel) const {
     if (p_.direct) {
-      panel.x = x_at(c.image, c.row, 0) + xt * p_.width;
+      const int64_t x = x_offset(c.image, c.row, 0) + xt * p_.width;
+      panel.codes = a_.codes;
+      if (a_.codes.q != nullptr)
+        panel.codes.q += x;
+      else
+        panel.x = a_.x + x;
       panel.x_pixel = p_.s.c, panel.x_row = panel.x_image = 0;
       panel.g = gy(c, gt);
       panel.g_pixel = p_.s.o;
@@ -287,13 +305,34 @@ class Task {
   }
 
   const Plan& p_;
-  const ConvBackwardWeights<float>::Args& a_;
+  const Operands a_;
   int64_t group_, x_first_, x_last_, g_first_, g_last_;
   Scratch memory_;
   float *g_, *x_;
 };
 
+void backward_weights(const ConvShape& shape, const Operands& operands, const OuterMicro& micro,
+                      float* gw) {
+  const Plan p(shape, micro);
+  const int64_t floats = shape.o * shape.k(), splits = p.pixel_splits;
+  const Scratch partial(sizeof(float) * static_cast<size_t>(splits > 1 ? splits * floats : 0));
+  float* sums = splits > 1 ? partial.as<float>() : gw;
+  parallel_tasks(p.tasks(), [&](int64_t task) {
+    const int64_t g_split = task % p.g_splits, x_split = task / p.g_splits % p.x_splits;
+    const int64_t split = task / (p.g_splits * p.x_splits) % splits,
+                  group = task / (p.g_splits * p.x_splits * splits);
+    Task(p, operands, group, x_split, g_split)
+        .run(p.chunks * split / splits, p.chunks * (split + 1) / splits, sums + split * floats);
+  });
+  if (splits > 1) add_partial_sums(sums, splits, floats, gw);
+}
+
 }  // namespace
+
+bool reads_every_pixel(const ConvShape& s) {
+  return s.kh == 1 && s.kw == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 &&
+         s.pad_left == 0 && s.pad_bottom == 0 && s.pad_right == 0;
+}
 
 const OuterTile& choose_tile(const OuterMicro& m, int64_t channels) {
   const auto rows = [&](const OuterTile& t) { return ceil_div(channels, t.rows) * t.rows; };
@@ -312,18 +351,13 @@ void add_partial_sums(const float* sums, int64_t splits, int64_t floats, float* 
 }
 
 void outer_backward_weights(const ConvBackwardWeights<float>::Args& a, const OuterMicro& micro) {
-  const Plan p(a.s, micro);
-  const int64_t floats = a.s.o * a.s.k(), splits = p.pixel_splits;
-  const Scratch partial(sizeof(float) * static_cast<size_t>(splits > 1 ? splits * floats : 0));
-  float* sums = splits > 1 ? partial.as<float>() : a.gw;
-  parallel_tasks(p.tasks(), [&](int64_t task) {
-    const int64_t g_split = task % p.g_splits, x_split = task / p.g_splits % p.x_splits;
-    const int64_t split = task / (p.g_splits * p.x_splits) % splits,
-                  group = task / (p.g_splits * p.x_splits * splits);
-    Task(p, a, group, x_split, g_split)
-        .run(p.chunks * split / splits, p.chunks * (split + 1) / splits, sums + split * floats);
-  });
-  if (splits > 1) add_partial_sums(sums, splits, floats, a.gw);
+  backward_weights(a.s, {a.x, {}, a.gy, {a.next[0], a.next[1]}}, micro, a.gw);
+}
+
+void outer_codes_backward_weights(const CodesBackwardWeights::Args& a, const OuterMicro& micro) {
+  const int32_t flip = a.q_signed ? 128 : 0;
+  const OuterCodes codes{static_cast<const uint8_t*>(a.q), flip, a.zero_point + flip, a.scale};
+  backward_weights(a.s, {nullptr, codes, a.gy, {a.next[0], a.next[1]}}, micro, a.gw);
 }
 
 }  // namespace stair::kernels

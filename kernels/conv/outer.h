@@ -13,6 +13,13 @@
 
 namespace stair::kernels {
 
+// x as codes: x[i] = scale * ((q[i] ^ flip) - zero), where flip turns s8 into u8.
+struct OuterCodes {
+  const uint8_t* q;
+  int32_t flip, zero;
+  float scale;
+};
+
 // One tile of gw over one chunk of pixels, for each r < rows and each column j:
 //   gw[r][j] (+)= sum_{image, row, col} g[pixel][r] * x[image * x_image + row * x_row + col *
 //   x_pixel + j]
@@ -28,6 +35,8 @@ struct OuterPanel {
   int64_t gw_row;          // distance of output channels
   int64_t count, columns;  // of the tile inside gw: at most the rows of the tile, and 2 * lanes
   bool add;                // to what gw holds, else overwrite
+  OuterCodes codes{};      // in place of x, for panel_of_codes
+  Distance next[2] = {};   // from g
 };
 
 // Copies pixels and cuts their floats into tiles:
@@ -45,6 +54,7 @@ struct CopyTiles {
 struct OuterTile {
   int64_t rows;
   void (*panel)(const OuterPanel&);
+  void (*panel_of_codes)(const OuterPanel&);
 };
 
 struct OuterMicro {
@@ -59,5 +69,8 @@ const OuterTile& choose_tile(const OuterMicro& m, int64_t channels);
 void add_partial_sums(const float* sums, int64_t splits, int64_t floats, float* gw);
 
 void outer_backward_weights(const ConvBackwardWeights<float>::Args& a, const OuterMicro& micro);
+// Of pointwise layers that read every pixel.
+void outer_codes_backward_weights(const CodesBackwardWeights::Args& a, const OuterMicro& micro);
+bool reads_every_pixel(const ConvShape& s);
 
 }  // namespace stair::kernels

@@ -69,22 +69,25 @@ Axis backward_axis(int64_t size, int64_t phase, int64_t window, int64_t stride, 
   return axis;
 }
 
-// Pictures that taps read.
+// Pictures that taps read, of floats or codes.
+template <class X>
 struct Input {
-  const float* data;
+  const X* data;
   int64_t n, h, w, c;
 };
 
 // What the taps inside the picture read: the input pixel of a segment's first column, and the tap's
 // index in the window.
+template <class X>
 struct Reads {
-  std::vector<const float*> pixels;
+  std::vector<const X*> pixels;
   std::vector<int64_t> window;
 };
 
+template <class X>
 class Rows {
  public:
-  Rows(const Input& in, const Axis& vertical, const Axis& horizontal, int64_t window_width)
+  Rows(const Input<X>& in, const Axis& vertical, const Axis& horizontal, int64_t window_width)
       : in_(in),
         vertical_(vertical),
         horizontal_(horizontal),
@@ -93,7 +96,7 @@ class Rows {
 
   // Calls f(segment) for the segments of output row `row` of image `n`, with `reads` set for each.
   template <class F>
-  void visit(int64_t n, int64_t row, Reads& reads, const F& f) const {
+  void visit(int64_t n, int64_t row, Reads<X>& reads, const F& f) const {
     for (const Segment& segment : segments_) {
       reads.pixels.clear();
       reads.window.clear();
@@ -111,7 +114,7 @@ class Rows {
   }
 
  private:
-  const Input& in_;
+  const Input<X>& in_;
   const Axis &vertical_, &horizontal_;
   int64_t window_width_;
   std::vector<Segment> segments_;
@@ -138,9 +141,9 @@ struct Phase {
 };
 
 // Row by row through all phases, so that what they read and write stays in the cache.
-void run_rows(const Input& in, const std::vector<Phase>& phases, const ConvShape& s,
-              const float* weights, const float* bias, const DepthwiseMicro& micro) {
-  std::vector<Rows> rows;
+void run_rows(const Input<float>& in, const std::vector<Phase>& phases, const ConvShape& s,
+              const float* weights, const float* bias, Distance next, const DepthwiseMicro& micro) {
+  std::vector<Rows<float>> rows;
   int64_t count = 0;
   for (const Phase& p : phases) {
     rows.emplace_back(in, p.vertical, p.horizontal, s.kw);
@@ -149,7 +152,7 @@ void run_rows(const Input& in, const std::vector<Phase>& phases, const ConvShape
   const int64_t bands = std::min(count, (kTasks + in.n - 1) / in.n);
   parallel_tasks(in.n * bands, [&](int64_t task) {
     const int64_t n = task / bands, band = task % bands;
-    Reads reads;
+    Reads<float> reads;
     std::vector<const float*> w;
     for (int64_t row = count * band / bands; row < count * (band + 1) / bands; ++row)
       for (size_t i = 0; i < phases.size(); ++i) {
@@ -161,10 +164,43 @@ void run_rows(const Input& in, const std::vector<Phase>& phases, const ConvShape
           micro.row({reads.pixels.data(), w.data(), bias,
                      out.data + n * out.image + row * out.row + segment.first * out.col,
                      static_cast<int64_t>(w.size()), in.c, segment.last - segment.first,
-                     horizontal.step * in.c, out.col});
+                     horizontal.step * in.c, out.col, next});
         });
       }
   });
+}
+
+// gw = scale * the sums that `add` makes of the segments of every row: add(reads, sums of the taps,
+// gy of the first column, segment).
+template <class X, class Add>
+void sum_segments(const ConvShape& s, const X* x, const float* gy, float scale, const Add& add,
+                  float* gw) {
+  const int64_t taps = s.kh * s.kw, floats = taps * s.c, oh = s.oh(), ow = s.ow();
+  const Axis vertical = forward_axis(oh, s.kh, s.stride_h, s.pad_top, s.dilation_h);
+  const Axis horizontal = forward_axis(ow, s.kw, s.stride_w, s.pad_left, s.dilation_w);
+  const Input<X> in{x, s.n, s.h, s.w, s.c};
+  const Rows<X> rows(in, vertical, horizontal, s.kw);
+  const int64_t splits = std::min(s.n * oh, kTasks);
+  const Scratch partial(sizeof(float) * static_cast<size_t>(splits * floats));
+  parallel_tasks(splits, [&](int64_t split) {
+    float* sums = partial.as<float>() + split * floats;
+    std::memset(sums, 0, sizeof(float) * static_cast<size_t>(floats));
+    Reads<X> reads;
+    std::vector<float*> targets;
+    for (int64_t i = s.n * oh * split / splits; i < s.n * oh * (split + 1) / splits; ++i)
+      rows.visit(i / oh, i % oh, reads, [&](const Segment& segment) {
+        targets.clear();
+        for (int64_t k : reads.window) targets.push_back(sums + k * s.c);
+        add(reads, targets, gy + (i * ow + segment.first) * s.c, segment.last - segment.first);
+      });
+  });
+  float* const sums = partial.as<float>();
+  parallel_for(floats, 1 << 11, [&](int64_t begin, int64_t end) {
+    for (int64_t split = 1; split < splits; ++split)
+      for (int64_t i = begin; i < end; ++i) sums[i] += sums[split * floats + i];
+  });
+  for (int64_t c = 0; c < s.c; ++c)
+    for (int64_t t = 0; t < taps; ++t) gw[c * taps + t] = sums[t * s.c + c] * scale;
 }
 
 }  // namespace
@@ -176,7 +212,7 @@ void depthwise_forward(const ConvForward<float>::Args& a, const DepthwiseMicro& 
            {{forward_axis(s.oh(), s.kh, s.stride_h, s.pad_top, s.dilation_h),
              forward_axis(s.ow(), s.kw, s.stride_w, s.pad_left, s.dilation_w),
              {a.y, s.oh() * s.ow() * s.c, s.ow() * s.c, s.c}}},
-           s, w.as<float>(), a.bias, micro);
+           s, w.as<float>(), a.bias, 0, micro);
 }
 
 void depthwise_backward_data(const ConvBackwardData<float>::Args& a, const DepthwiseMicro& micro) {
@@ -189,40 +225,46 @@ void depthwise_backward_data(const ConvBackwardData<float>::Args& a, const Depth
                         backward_axis(s.w, px, s.kw, s.stride_w, s.pad_left, s.dilation_w),
                         {a.gx + (py * s.w + px) * s.c, s.h * s.w * s.c, s.stride_h * s.w * s.c,
                          s.stride_w * s.c}});
-  run_rows({a.gy, s.n, s.oh(), s.ow(), s.c}, phases, s, w.as<float>(), nullptr, micro);
+  run_rows({a.gy, s.n, s.oh(), s.ow(), s.c}, phases, s, w.as<float>(), nullptr, a.next, micro);
 }
 
 void depthwise_backward_weights(const ConvBackwardWeights<float>::Args& a,
                                 const DepthwiseMicro& micro) {
-  const ConvShape& s = a.s;
-  const int64_t taps = s.kh * s.kw, floats = taps * s.c, oh = s.oh(), ow = s.ow();
-  const Axis vertical = forward_axis(oh, s.kh, s.stride_h, s.pad_top, s.dilation_h);
-  const Axis horizontal = forward_axis(ow, s.kw, s.stride_w, s.pad_left, s.dilation_w);
-  const Input in{a.x, s.n, s.h, s.w, s.c};
-  const Rows rows(in, vertical, horizontal, s.kw);
-  const int64_t splits = std::min(s.n * oh, kTasks);
-  const Scratch partial(sizeof(float) * static_cast<size_t>(splits * floats));
-  parallel_tasks(splits, [&](int64_t split) {
-    float* sums = partial.as<float>() + split * floats;
-    std::memset(sums, 0, sizeof(float) * static_cast<size_t>(floats));
-    Reads reads;
-    std::vector<float*> targets;
-    for (int64_t i = s.n * oh * split / splits; i < s.n * oh * (split + 1) / splits; ++i)
-      rows.visit(i / oh, i % oh, reads, [&](const Segment& segment) {
-        targets.clear();
-        for (int64_t k : reads.window) targets.push_back(sums + k * s.c);
-        micro.sum({reads.pixels.data(), targets.data(), a.gy + (i * ow + segment.first) * s.c,
-                   static_cast<int64_t>(targets.size()), s.c, segment.last - segment.first,
-                   s.stride_w * s.c, s.c});
-      });
-  });
-  float* const sums = partial.as<float>();
-  parallel_for(floats, 1 << 11, [&](int64_t begin, int64_t end) {
-    for (int64_t split = 1; split < splits; ++split)
-      for (int64_t i = begin; i < end; ++i) sums[i] += sums[split * floats + i];
-  });
-  for (int64_t c = 0; c < s.c; ++c)
-    for (int64_t t = 0; t < taps; ++t) a.gw[c * taps + t] = sums[t * s.c + c];
+  const int64_t step = a.s.stride_w * a.s.c;
+  const auto add = [&](const Reads<float>& reads, const std::vector<float*>& sums, const float* gy,
+                       int64_t cols) {
+    micro.sum({reads.pixels.data(),
+               sums.data(),
+               gy,
+               std::ssize(sums),
+               a.s.c,
+               cols,
+               step,
+               a.s.c,
+               {a.next[0], a.next[1]}});
+  };
+  sum_segments(a.s, a.x, a.gy, 1, add, a.gw);
+}
+
+void depthwise_codes_backward_weights(const CodesBackwardWeights::Args& a,
+                                      const DepthwiseMicro& micro) {
+  const int64_t step = a.s.stride_w * a.s.c;
+  const int32_t flip = a.q_signed ? 128 : 0;
+  const auto add = [&](const Reads<uint8_t>& reads, const std::vector<float*>& sums,
+                       const float* gy, int64_t cols) {
+    micro.codes_sum({reads.pixels.data(),
+                     sums.data(),
+                     gy,
+                     std::ssize(sums),
+                     a.s.c,
+                     cols,
+                     step,
+                     a.s.c,
+                     flip,
+                     a.zero_point + flip,
+                     {a.next[0], a.next[1]}});
+  };
+  sum_segments(a.s, static_cast<const uint8_t*>(a.q), a.gy, a.scale, add, a.gw);
 }
 
 }  // namespace stair::kernels

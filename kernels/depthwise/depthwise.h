@@ -20,6 +20,7 @@ struct DepthwiseRow {
   float* out;
   int64_t taps, channels, cols;
   int64_t in_step, out_step;
+  Distance next = 0;  // from out
 };
 
 // sums[tap][c] += sum_col g[col * g_step + c] * in[tap][col * in_step + c]
@@ -29,16 +30,39 @@ struct DepthwiseSum {
   const float* g;
   int64_t taps, channels, cols;
   int64_t in_step, g_step;
+  Distance next[2] = {};  // from g
+};
+
+// DepthwiseSum of codes: in = (code ^ flip) - zero, where flip turns s8 into u8.
+struct DepthwiseCodesSum {
+  const uint8_t* const* in;
+  float* const* sums;
+  const float* g;
+  int64_t taps, channels, cols;
+  int64_t in_step, g_step;
+  int32_t flip, zero;
+  Distance next[2] = {};  // from g
+
+  // Whether the taps are whole rows of `width` neighbouring pixels.
+  bool rows_of(int64_t width) const {
+    if (taps % width != 0) return false;
+    for (int64_t t = 0; t < taps; ++t)
+      if (in[t] != in[t - t % width] + t % width * channels) return false;
+    return true;
+  }
 };
 
 struct DepthwiseMicro {
   void (*row)(const DepthwiseRow&);
   void (*sum)(const DepthwiseSum&);
+  void (*codes_sum)(const DepthwiseCodesSum&);
 };
 
 void depthwise_forward(const ConvForward<float>::Args& a, const DepthwiseMicro& micro);
 void depthwise_backward_data(const ConvBackwardData<float>::Args& a, const DepthwiseMicro& micro);
 void depthwise_backward_weights(const ConvBackwardWeights<float>::Args& a,
                                 const DepthwiseMicro& micro);
+void depthwise_codes_backward_weights(const CodesBackwardWeights::Args& a,
+                                      const DepthwiseMicro& micro);
 
 }  // namespace stair::kernels

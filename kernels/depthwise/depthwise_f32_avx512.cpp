@@ -6,7 +6,7 @@ namespace {
 
 #include "kernels/depthwise/depthwise_f32.inc"
 
-constexpr DepthwiseMicro kMicro{depthwise_row, depthwise_sum};
+constexpr DepthwiseMicro kMicro{depthwise_row, depthwise_sum, depthwise_codes_sum};
 
 template <class Args>
 bool supports(const Args& a) {
@@ -20,6 +20,9 @@ constexpr ConvBackwardData<float>::Impl kBackwardData{
 constexpr ConvBackwardWeights<float>::Impl kBackwardWeights{
     [](const ConvBackwardWeights<float>::Args& a) { depthwise_backward_weights(a, kMicro); },
     supports};
+constexpr CodesBackwardWeights::Impl kCodesBackwardWeights{
+    [](const CodesBackwardWeights::Args& a) { depthwise_codes_backward_weights(a, kMicro); },
+    supports};
 
 }  // namespace
 
@@ -29,6 +32,8 @@ void register_depthwise_f32_avx512(Registry& r) {
         &kBackwardData);
   r.add(ConvBackwardWeights<float>::kName, "conv_backward_weights_f32_depthwise_avx512",
         Isa::avx512, &kBackwardWeights);
+  r.add(CodesBackwardWeights::kName, "conv_codes_backward_weights_depthwise_avx512", Isa::avx512,
+        &kCodesBackwardWeights);
 }
 
 }  // namespace stair::kernels

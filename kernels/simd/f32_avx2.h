@@ -13,6 +13,7 @@ namespace {
 struct Vec {
   using Reg = __m256;
   using Mask = __m256i;
+  using Ints = __m256i;
   static constexpr int kLanes = 8;
 
   // The first `count` lanes, count <= 8.
@@ -26,6 +27,17 @@ struct Vec {
   [[gnu::always_inline]] static Reg load(const float* p, Mask m) {
     return _mm256_maskload_ps(p, m);
   }
+  // The first `count` codes as floats, count <= 8: (code ^ flip) - zero.
+  [[gnu::always_inline]] static Reg codes(const uint8_t* p, int64_t count, Ints flip, Ints zero) {
+    uint64_t bytes = 0;
+    if (count == kLanes)
+      __builtin_memcpy(&bytes, p, kLanes);
+    else
+      __builtin_memcpy(&bytes, p, static_cast<size_t>(count));
+    const __m256i code = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(bytes)));
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_xor_si256(code, flip), zero));
+  }
+  [[gnu::always_inline]] static Ints broadcast(int32_t v) { return _mm256_set1_epi32(v); }
   [[gnu::always_inline]] static void store(float* p, Reg v) { _mm256_storeu_ps(p, v); }
   // Past the caches; p is a multiple of the vector.
   [[gnu::always_inline]] static void stream(float* p, Reg v) { _mm256_stream_ps(p, v); }
@@ -46,6 +58,13 @@ struct Vec {
   // a * b + c, rounded once.
   [[gnu::always_inline]] static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
 };
+
+// Asks for what lies `bytes` from p.
+[[gnu::always_inline]] inline void fetch(const void* p, intptr_t bytes) {
+  __builtin_prefetch(
+      reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(bytes)),
+      0, 2);
+}
 
 }  // namespace
 }  // namespace stair::kernels

@@ -13,6 +13,7 @@ namespace {
 struct Vec {
   using Reg = __m512;
   using Mask = __mmask16;
+  using Ints = __m512i;
   static constexpr int kLanes = 16;
 
   // The first `count` lanes, count <= 16.
@@ -25,6 +26,14 @@ struct Vec {
   [[gnu::always_inline]] static Reg load(const float* p, Mask m) {
     return _mm512_maskz_loadu_ps(m, p);
   }
+  // The first `count` codes as floats, count <= 16: (code ^ flip) - zero.
+  [[gnu::always_inline]] static Reg codes(const uint8_t* p, int64_t count, Ints flip, Ints zero) {
+    // GCC warns of the unmasked conversions' undefined operand.
+    constexpr Mask kAll = 0xFFFF;
+    const Ints code = _mm512_maskz_cvtepu8_epi32(kAll, _mm_maskz_loadu_epi8(mask(count), p));
+    return _mm512_maskz_cvtepi32_ps(kAll, _mm512_sub_epi32(_mm512_xor_si512(code, flip), zero));
+  }
+  [[gnu::always_inline]] static Ints broadcast(int32_t v) { return _mm512_set1_epi32(v); }
   [[gnu::always_inline]] static void store(float* p, Reg v) { _mm512_storeu_ps(p, v); }
   // Past the caches; p is a multiple of the vector.
   [[gnu::always_inline]] static void stream(float* p, Reg v) { _mm512_stream_ps(p, v); }
@@ -45,6 +54,13 @@ struct Vec {
   // a * b + c, rounded once.
   [[gnu::always_inline]] static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
 };
+
+// Asks for what lies `bytes` from p.
+[[gnu::always_inline]] inline void fetch(const void* p, intptr_t bytes) {
+  __builtin_prefetch(
+      reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(bytes)),
+      0, 2);
+}
 
 }  // namespace
 }  // namespace stair::kernels

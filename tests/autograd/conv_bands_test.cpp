@@ -49,10 +49,11 @@ struct Layer {
         gy(normal({s.n, s.oh(), s.ow(), s.o}, 3)) {}
 
   Gradient formula() const {
-    return Gradient(gy.shape(), [g = gy](int64_t begin, int64_t end, float* into) {
+    const auto rows = [g = gy](int64_t begin, int64_t end, float* into) {
       const int64_t o = g.size(-1);
       std::copy(g.data<float>() + begin * o, g.data<float>() + end * o, into);
-    });
+    };
+    return Gradient(gy.shape(), rows, {gy.data<float>(), nullptr});
   }
   BandedGradients in_bands(const Tensor& input) const {
     const Gradient gradient = formula();
@@ -106,9 +107,9 @@ TEST(ConvBands, ReadCodes) {
     const Tensor q = Tensor::empty(layer.x.shape(), DType::u8);
     for (int64_t i = 0; i < q.numel(); ++i) {
       q.data<uint8_t>()[i] = static_cast<uint8_t>(i * 37);
-      layer.x.data<float>()[i] = static_cast<float>(q.data<uint8_t>()[i] - 9) * 0.05F;
+      layer.x.data<float>()[i] = static_cast<float>(q.data<uint8_t>()[i] - 9) * 0.005F;
     }
-    layer.expect_whole(layer.in_bands(q.with_qparams(QParams{{0.05F}, {9}, -1, 0, 255})));
+    layer.expect_whole(layer.in_bands(q.with_qparams(QParams{{0.005F}, {9}, -1, 0, 255})));
   }
 }
 

@@ -127,7 +127,10 @@ Heard watched(int64_t window, int readers) {
     return std::vector<Tensor>{g};
   });
   auto watch = std::make_shared<GradientWatch>();
-  watch->chunks = [&heard](int64_t count) { heard.chunks = count; };
+  watch->chunks = [&heard](int64_t count) {
+    heard.chunks = count;
+    return nullptr;
+  };
   watch->written = [&](int64_t chunk, int64_t begin, int64_t end, const float* gradient) {
     const std::lock_guard lock(mutex);
     heard.rows[chunk].emplace_back(begin, end);

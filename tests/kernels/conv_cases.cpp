@@ -47,6 +47,9 @@ ConvOracle oracle(const ConvShape& s, int64_t count, const F& f) {
   return out;
 }
 
+// Steps of 1/64, which floats hold exactly.
+constexpr float kScale = 0x1p-6F;
+
 std::vector<Isa> fast_isas() {
   std::vector<Isa> isas;
   for (Isa isa : available_isas())
@@ -122,6 +125,10 @@ ConvShape random_conv_shape(uint64_t seed, ConvKind kind) {
     s.stride_h = s.stride_w = s.dilation_h = s.dilation_w = 1;
     s.c = between(random, 16, 70), s.o = between(random, 16, 70);
   }
+  if (kind == ConvKind::pointwise) {
+    s.kh = s.kw = s.stride_h = s.stride_w = 1;
+    s.pad_top = s.pad_left = s.pad_bottom = s.pad_right = 0;
+  }
   const int64_t least_h = s.dilation_h * (s.kh - 1) + 1 - s.pad_top - s.pad_bottom;
   const int64_t least_w = s.dilation_w * (s.kw - 1) + 1 - s.pad_left - s.pad_right;
   s.h = std::max<int64_t>({1, least_h, between(random, 1, 9)});
@@ -165,6 +172,12 @@ ConvOracle backward_weights_oracle(ConvCase& c) {
   });
 }
 
+ConvOracle codes_backward_weights_oracle(ConvCase& c) {
+  for (int64_t i = 0; i < c.x.count(); ++i)
+    c.x.data()[i] = std::nearbyint(c.x.data()[i] / kScale) * kScale;
+  return backward_weights_oracle(c);
+}
+
 Guarded run_forward(ConvCase& c) {
   Guarded y(c.s.rows() * c.s.o, kNan);
   run<ConvForward<float>>({c.s, c.x.data(), c.w.data(), c.bias.data(), y.data()});
@@ -180,6 +193,18 @@ Guarded run_backward_data(ConvCase& c) {
 Guarded run_backward_weights(ConvCase& c) {
   Guarded gw(c.w.count(), kNan);
   run<ConvBackwardWeights<float>>({c.s, c.x.data(), c.gy.data(), gw.data()});
+  return gw;
+}
+
+Guarded run_codes_backward_weights(ConvCase& c) {
+  const bool q_signed = c.s.h % 2 == 0;
+  const int32_t zero_point = q_signed ? -20 : 100;
+  std::vector<int8_t> q(static_cast<size_t>(c.x.count()));
+  for (int64_t i = 0; i < c.x.count(); ++i)
+    q[static_cast<size_t>(i)] =
+        static_cast<int8_t>(static_cast<int32_t>(c.x.data()[i] / kScale) + zero_point);
+  Guarded gw(c.w.count(), kNan);
+  run<CodesBackwardWeights>({c.s, q.data(), q_signed, zero_point, kScale, c.gy.data(), gw.data()});
   return gw;
 }
 

@@ -32,8 +32,9 @@ struct ConvCase {
   std::string text() const;
 };
 
-// tiled: windows of 3x3 and stride 1, which Winograd kernels take.
-enum class ConvKind { dense, grouped, depthwise, tiled };
+// tiled: windows of 3x3 and stride 1, which Winograd kernels take; pointwise: those that read every
+// pixel.
+enum class ConvKind { dense, grouped, depthwise, tiled, pointwise };
 
 std::string describe(const ConvShape& s);
 // A small shape, the same for the same seed.
@@ -51,11 +52,15 @@ struct ConvOracle {
 ConvOracle forward_oracle(ConvCase& c);
 ConvOracle backward_data_oracle(ConvCase& c);
 ConvOracle backward_weights_oracle(ConvCase& c);
+// Rounds x to values of codes first.
+ConvOracle codes_backward_weights_oracle(ConvCase& c);
 
 // Run the active kernel into a buffer that held NaN.
 Guarded run_forward(ConvCase& c);
 Guarded run_backward_data(ConvCase& c);
 Guarded run_backward_weights(ConvCase& c);
+// x as codes, u8 or s8.
+Guarded run_codes_backward_weights(ConvCase& c);
 
 // The checks that every operation passes: agreement with the oracle on random shapes under each
 // instruction set, and the same bits for 1, 2 and 4 threads. They report through GoogleTest.

@@ -200,5 +200,33 @@ TEST(ConvBackwardWeightsExact, GivesTheSameBitsForAnyNumberOfThreads) {
   expect_same_bits_for_any_threads(run_backward_weights, kShapes);
 }
 
+TEST(CodesBackwardWeights, AgreesWithTheReferenceOnPointwiseShapes) {
+  expect_agreement(run_codes_backward_weights, codes_backward_weights_oracle, ConvKind::pointwise,
+                   support::kRandomShapes);
+}
+TEST(CodesBackwardWeights, AgreesWithTheReferenceOnDepthwiseShapes) {
+  expect_agreement(run_codes_backward_weights, codes_backward_weights_oracle, ConvKind::depthwise,
+                   support::kRandomShapes);
+}
+TEST(CodesBackwardWeights, AgreesWithTheReferenceOnShapesOfNetworks) {
+  std::vector<ConvShape> shapes = kShapes;
+  shapes.insert(shapes.end(), {{.n = 3, .h = 15, .w = 17, .c = 24, .o = 144},
+                               {.n = 2, .h = 14, .w = 14, .c = 384, .o = 64}});
+  for (const int64_t width : {3, 5})
+    for (const int64_t stride : {1, 2})
+      for (const int64_t channels : {16, 40, 72}) {
+        ConvShape s{.n = 2, .h = 13, .w = 12, .c = channels, .o = channels, .groups = channels};
+        s.kh = s.kw = width;
+        s.stride_h = s.stride_w = stride;
+        s.pad_top = s.pad_left = s.pad_bottom = s.pad_right = width / 2;
+        shapes.push_back(s);
+      }
+  expect_agreement(run_codes_backward_weights, codes_backward_weights_oracle, shapes);
+}
+TEST(CodesBackwardWeightsExact, GivesTheSameBitsForAnyNumberOfThreads) {
+  expect_same_bits_for_any_threads(run_codes_backward_weights,
+                                   {{.n = 3, .h = 28, .w = 28, .c = 24, .o = 144}, kShapes.back()});
+}
+
 }  // namespace
 }  // namespace stair::kernels
