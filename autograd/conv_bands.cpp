@@ -39,15 +39,13 @@ class Task {
         gw_(gw),
         part_(sizeof(float) * static_cast<size_t>(weights_)) {}
 
-  // more: whether this task goes on after the band.
-  void run(const ConvBand& band, bool more) {
+  void run(const ConvBand& band) {
     const int64_t o = b_.shape.o;
     Scratch scratch(sizeof(float) * static_cast<size_t>(band.gy.count() * o));
     float* const gy = scratch.as<float>();
     b_.gy.rows(band.gy.first, band.gy.last, gy);
     if (b_.want_x) write_gx(band, gy);
-    if (b_.want_w && band.gw.count() > 0)
-      add_gw(band, gy + (band.gw.first - band.gy.first) * o, more);
+    if (b_.want_w && band.gw.count() > 0) add_gw(band, gy + (band.gw.first - band.gy.first) * o);
   }
 
  private:
@@ -68,13 +66,14 @@ class Task {
     if (far) kernels::run<kernels::StoreFar<float>>({floats, gx, place});
   }
 
-  void add_gw(const ConvBand& band, const float* gy, bool more) {
+  void add_gw(const ConvBand& band, const float* gy) {
     float* const to = first_ ? gw_ : part_.as<float>();
     const int64_t x = band.x.first * b_.shape.c;
-    // What the formula reads for the next band.
+    // What the formula reads for the next band, which mostly is this thread's.
+    const bool last = band.gy.last == b_.shape.rows();
     const auto next = [&](size_t i) {
       const float* const from = b_.gy.reads()[i];
-      return more && from != nullptr ? kernels::distance(gy, from + band.gy.last * b_.shape.o) : 0;
+      return last || from == nullptr ? 0 : kernels::distance(gy, from + band.gy.last * b_.shape.o);
     };
     if (b_.x.quantized()) {
       const QParams& p = b_.x.qparams();
@@ -186,8 +185,8 @@ BandedGradients backward_in_bands(const BandedBackward& b) {
   parallel_tasks(tasks, [&](int64_t index) {
     const SerialLoops serial;
     Task task(b, result.gx, watched, index, sums.as<float>() + index * weights);
-    const int64_t last = bands.count() * (index + 1) / tasks;
-    for (int64_t i = bands.count() * index / tasks; i < last; ++i) task.run(bands[i], i + 1 < last);
+    for (int64_t i = bands.count() * index / tasks; i < bands.count() * (index + 1) / tasks; ++i)
+      task.run(bands[i]);
   });
   if (!b.want_w) return result;
   float* const gw = result.gw.data<float>();

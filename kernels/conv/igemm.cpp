@@ -50,6 +50,12 @@ struct Grid {
            reinterpret_cast<uintptr_t>(out) % (kVector * sizeof(float)) == 0 &&
            pixels() * groups * columns > kCacheFloats;
   }
+  // Whether output pixels read the input's pixels one after the other.
+  bool in_order() const {
+    return taps.size() == 1 && taps[0].dy == 0 && taps[0].dx == 0 && span == 1 && step_h == 1 &&
+           step_w == 1 && rows == h && cols == w && out_row == cols * out_col &&
+           out_image == rows * out_row;
+  }
   int64_t pixels() const { return n * rows * cols; }
   int64_t panels(int64_t width) const { return (columns + width - 1) / width; }
   int64_t tap_count() const { return static_cast<int64_t>(taps.size()); }
@@ -69,6 +75,13 @@ class Block {
   void fill(int64_t begin, int64_t end) {
     count_ = end - begin;
     const int64_t padded = (count_ + tile_ - 1) / tile_ * tile_;
+    if (g_.in_order()) {
+      for (int64_t p = 0; p < padded; ++p) {
+        in()[p] = p < count_ ? g_.in + (begin + p) * g_.channels : zeros();
+        out()[p] = g_.out + (begin + p) * g_.out_col;
+      }
+      return;
+    }
     place(begin, padded);
     float* patch = zeros() + zero_floats();
     const float** table = in();
