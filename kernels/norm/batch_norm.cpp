@@ -262,10 +262,7 @@ void normalize_activate(const NormalizeActivate<float>::Args& a, const BatchNorm
   const int64_t element = k.dtype == DType::f32 ? 4 : 1;
   const bool far = k.rows * k.channels > kCacheFloats;
   const Repeated values({k.mean, k.scale, k.shift}, k.channels);
-  // The last rows first: the pass for the statistics left them in the cache.
-  const int64_t grain = grain_rows(k.channels), tasks = (k.rows + grain - 1) / grain;
-  parallel_tasks(tasks, [&](int64_t task) {
-    const int64_t first = (tasks - 1 - task) * grain, last = std::min(first + grain, k.rows);
+  parallel_for(k.rows, grain_rows(k.channels), [&](int64_t first, int64_t last) {
     values.cut(first, last, k.channels, [&](int64_t begin, int64_t rows, int64_t channels) {
       NormalizedOutput<float> part = k;
       part.x += begin * k.channels;
