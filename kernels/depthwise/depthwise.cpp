@@ -170,11 +170,12 @@ void run_rows(const Input<float>& in, const std::vector<Phase>& phases, const Co
   });
 }
 
-// gw = scale * the sums that `add` makes of the segments of every row: add(reads, sums of the taps,
-// gy of the first column, segment).
-template <class X, class Add>
-void sum_segments(const ConvShape& s, const X* x, const float* gy, float scale, const Add& add,
-                  float* gw) {
+// gw = scale * the sums of x and gy. `all` has what segments share.
+template <class X>
+void sum_segments(const ConvShape& s, const X* x, const float* gy, DepthwiseSum<X> all,
+                  void (*sum)(const DepthwiseSum<X>&), float scale, float* gw) {
+  all.channels = all.g_step = s.c;
+  all.in_step = s.stride_w * s.c;
   const int64_t taps = s.kh * s.kw, floats = taps * s.c, oh = s.oh(), ow = s.ow();
   const Axis vertical = forward_axis(oh, s.kh, s.stride_h, s.pad_top, s.dilation_h);
   const Axis horizontal = forward_axis(ow, s.kw, s.stride_w, s.pad_left, s.dilation_w);
@@ -191,7 +192,11 @@ void sum_segments(const ConvShape& s, const X* x, const float* gy, float scale, 
       rows.visit(i / oh, i % oh, reads, [&](const Segment& segment) {
         targets.clear();
         for (int64_t k : reads.window) targets.push_back(sums + k * s.c);
-        add(reads, targets, gy + (i * ow + segment.first) * s.c, segment.last - segment.first);
+        DepthwiseSum<X> part = all;
+        part.in = reads.pixels.data(), part.sums = targets.data();
+        part.g = gy + (i * ow + segment.first) * s.c;
+        part.taps = std::ssize(targets), part.cols = segment.last - segment.first;
+        sum(part);
       });
   });
   float* const sums = partial.as<float>();
@@ -230,41 +235,18 @@ void depthwise_backward_data(const ConvBackwardData<float>::Args& a, const Depth
 
 void depthwise_backward_weights(const ConvBackwardWeights<float>::Args& a,
                                 const DepthwiseMicro& micro) {
-  const int64_t step = a.s.stride_w * a.s.c;
-  const auto add = [&](const Reads<float>& reads, const std::vector<float*>& sums, const float* gy,
-                       int64_t cols) {
-    micro.sum({reads.pixels.data(),
-               sums.data(),
-               gy,
-               std::ssize(sums),
-               a.s.c,
-               cols,
-               step,
-               a.s.c,
-               {a.next[0], a.next[1]}});
-  };
-  sum_segments(a.s, a.x, a.gy, 1, add, a.gw);
+  DepthwiseSum<float> all{};
+  std::copy_n(a.next, 2, all.next);
+  sum_segments(a.s, a.x, a.gy, all, micro.sum, 1, a.gw);
 }
 
 void depthwise_codes_backward_weights(const CodesBackwardWeights::Args& a,
                                       const DepthwiseMicro& micro) {
-  const int64_t step = a.s.stride_w * a.s.c;
-  const int32_t flip = a.q_signed ? 128 : 0;
-  const auto add = [&](const Reads<uint8_t>& reads, const std::vector<float*>& sums,
-                       const float* gy, int64_t cols) {
-    micro.codes_sum({reads.pixels.data(),
-                     sums.data(),
-                     gy,
-                     std::ssize(sums),
-                     a.s.c,
-                     cols,
-                     step,
-                     a.s.c,
-                     flip,
-                     a.zero_point + flip,
-                     {a.next[0], a.next[1]}});
-  };
-  sum_segments(a.s, static_cast<const uint8_t*>(a.q), a.gy, a.scale, add, a.gw);
+  DepthwiseSum<uint8_t> all{};
+  std::copy_n(a.next, 2, all.next);
+  all.flip = a.q_signed ? 128 : 0;
+  all.zero = a.zero_point + all.flip;
+  sum_segments(a.s, static_cast<const uint8_t*>(a.q), a.gy, all, micro.codes_sum, a.scale, a.gw);
 }
 
 }  // namespace stair::kernels

@@ -24,24 +24,17 @@ struct DepthwiseRow {
 };
 
 // sums[tap][c] += sum_col g[col * g_step + c] * in[tap][col * in_step + c]
+// for floats, or for codes (X = uint8_t) that stand for (code ^ flip) - zero, where flip turns s8
+// into u8.
+template <class X>
 struct DepthwiseSum {
-  const float* const* in;  // [tap]
-  float* const* sums;      // [tap]
+  const X* const* in;  // [tap]
+  float* const* sums;  // [tap]
   const float* g;
   int64_t taps, channels, cols;
   int64_t in_step, g_step;
   Distance next[2] = {};  // from g
-};
-
-// DepthwiseSum of codes: in = (code ^ flip) - zero, where flip turns s8 into u8.
-struct DepthwiseCodesSum {
-  const uint8_t* const* in;
-  float* const* sums;
-  const float* g;
-  int64_t taps, channels, cols;
-  int64_t in_step, g_step;
-  int32_t flip, zero;
-  Distance next[2] = {};  // from g
+  int32_t flip = 0, zero = 0;
 
   // Whether the taps are whole rows of `width` neighbouring pixels.
   bool rows_of(int64_t width) const {
@@ -54,8 +47,8 @@ struct DepthwiseCodesSum {
 
 struct DepthwiseMicro {
   void (*row)(const DepthwiseRow&);
-  void (*sum)(const DepthwiseSum&);
-  void (*codes_sum)(const DepthwiseCodesSum&);
+  void (*sum)(const DepthwiseSum<float>&);
+  void (*codes_sum)(const DepthwiseSum<uint8_t>&);
 };
 
 void depthwise_forward(const ConvForward<float>::Args& a, const DepthwiseMicro& micro);

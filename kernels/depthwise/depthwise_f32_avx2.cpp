@@ -6,7 +6,7 @@ namespace {
 
 #include "kernels/depthwise/depthwise_f32.inc"
 
-constexpr DepthwiseMicro kMicro{depthwise_row, depthwise_sum, depthwise_codes_sum};
+constexpr DepthwiseMicro kMicro{depthwise_row, depthwise_sum<float>, depthwise_sum<uint8_t>};
 
 template <class Args>
 bool supports(const Args& a) {
