@@ -22,11 +22,6 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-bool pointwise_layer(const kernels::ConvShape& s) {
-  return s.kh == 1 && s.kw == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 &&
-         s.pad_left == 0 && s.pad_bottom == 0 && s.pad_right == 0 && s.groups == 1;
-}
-
 // The bands of one task.
 class Task {
  public:
@@ -108,7 +103,7 @@ bool ConvBands::fit(const kernels::ConvShape& s) {
   if (s.depthwise())
     return s.dilation_h == 1 && s.kh >= s.stride_h && s.pad_top < s.kh && s.pad_bottom < s.kh &&
            (s.oh() - 1) * s.stride_h + s.kh >= s.h + s.pad_top;  // every row is in a window
-  return pointwise_layer(s);
+  return s.pointwise() && s.groups == 1;
 }
 
 bool ConvBands::pay(const kernels::ConvShape& s) {

@@ -34,6 +34,17 @@ struct ConvShape {
   int64_t k() const { return kh * kw * i(); }
   int64_t rows() const { return n * oh() * ow(); }  // output pixels
   bool depthwise() const { return groups == c && groups == o && groups > 1; }
+  // Whether each output pixel reads the one input pixel at its place.
+  bool pointwise() const {
+    return kh == 1 && kw == 1 && stride_h == 1 && stride_w == 1 && pad_top == 0 && pad_left == 0 &&
+           pad_bottom == 0 && pad_right == 0;
+  }
+  // Pictures of a pointwise convolution as one long column of pixels; others as they are.
+  ConvShape flattened() const {
+    ConvShape s = *this;
+    if (pointwise()) s.h *= n * w, s.n = s.w = 1;
+    return s;
+  }
 };
 
 template <class T>
@@ -89,7 +100,7 @@ struct ConvBackwardWeights {
 };
 
 // ConvBackwardWeights for x = scale * (q - zero_point), which is made in registers. Fast for
-// depthwise layers and for pointwise ones that read every pixel.
+// depthwise and for pointwise layers.
 struct CodesBackwardWeights {
   struct Args {
     ConvShape s;

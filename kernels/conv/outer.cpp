@@ -33,21 +33,13 @@ Range inside(int64_t count, int64_t step, int64_t offset, int64_t limit) {
   return {first, std::max(first, last)};
 }
 
-// Pictures of a pointwise convolution are one long column of pixels.
-ConvShape flattened(ConvShape s) {
-  if (!reads_every_pixel(s)) return s;
-  s.h *= s.n * s.w;
-  s.n = s.w = 1;
-  return s;
-}
-
 // How a call is cut; depends on the shape alone.
 struct Plan {
   Plan(const ConvShape& shape, const OuterMicro& m)
-      : s(flattened(shape)),
+      : s(shape.flattened()),
         micro(m),
         tile(choose_tile(m, s.o / s.groups)),
-        direct(reads_every_pixel(s)) {
+        direct(s.pointwise()) {
     // With few input channels the whole window is packed beside each other, so that it fills the
     // vectors.
     flat = s.i() < micro.lanes && s.kh * s.kw > 1;
@@ -328,11 +320,6 @@ void backward_weights(const ConvShape& shape, const Operands& operands, const Ou
 }
 
 }  // namespace
-
-bool reads_every_pixel(const ConvShape& s) {
-  return s.kh == 1 && s.kw == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 &&
-         s.pad_left == 0 && s.pad_bottom == 0 && s.pad_right == 0;
-}
 
 const OuterTile& choose_tile(const OuterMicro& m, int64_t channels) {
   const auto rows = [&](const OuterTile& t) { return ceil_div(channels, t.rows) * t.rows; };

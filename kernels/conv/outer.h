@@ -69,8 +69,7 @@ const OuterTile& choose_tile(const OuterMicro& m, int64_t channels);
 void add_partial_sums(const float* sums, int64_t splits, int64_t floats, float* gw);
 
 void outer_backward_weights(const ConvBackwardWeights<float>::Args& a, const OuterMicro& micro);
-// Of pointwise layers that read every pixel.
+// Of pointwise layers.
 void outer_codes_backward_weights(const CodesBackwardWeights::Args& a, const OuterMicro& micro);
-bool reads_every_pixel(const ConvShape& s);
 
 }  // namespace stair::kernels

@@ -38,7 +38,7 @@ std::vector<std::pair<int64_t, int64_t>> axis_taps(int64_t phase, int64_t window
 struct Plan {
   Plan(const ConvBf16BackwardData::Args& args, const Bf16Unit& u)
       : a(args),
-        s(flattened(args.s)),
+        s(args.s.flattened()),
         unit(u),
         depth(ceil_div(s.o / s.groups, u.depth) * u.depth),
         panels(ceil_div(s.i(), kBf16Columns)),

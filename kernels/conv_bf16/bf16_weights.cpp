@@ -35,7 +35,7 @@ struct Tap {
 // How a call is cut; depends on the shape alone.
 struct Plan {
   Plan(const ConvBf16BackwardWeights::Args& args, const Bf16Unit& u)
-      : a(args), s(flattened(args.s)), unit(u), outputs(s.o / s.groups), rows(s.k()) {
+      : a(args), s(args.s.flattened()), unit(u), outputs(s.o / s.groups), rows(s.k()) {
     grid.images = s.n;
     grid.rows.grid = s.oh(), grid.cols.grid = s.ow();
     grid.rows.source = ceil_div(s.h, s.stride_h), grid.cols.source = ceil_div(s.w, s.stride_w);

@@ -2,15 +2,6 @@
 
 namespace stair::kernels {
 
-ConvShape flattened(ConvShape s) {
-  if (s.kh == 1 && s.kw == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 &&
-      s.pad_left == 0 && s.pad_bottom == 0 && s.pad_right == 0) {
-    s.h *= s.n * s.w;
-    s.n = s.w = 1;
-  }
-  return s;
-}
-
 void HaloGrid::cut(int64_t pixels) {
   const int64_t area = rows.grid * cols.grid;
   chunk_images_ = std::clamp<int64_t>(pixels / area, 1, images);

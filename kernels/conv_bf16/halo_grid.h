@@ -14,9 +14,6 @@
 
 namespace stair::kernels {
 
-// Pictures of a pointwise convolution as one column of pixels; other shapes as they are.
-ConvShape flattened(ConvShape s);
-
 inline int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }

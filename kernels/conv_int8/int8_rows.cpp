@@ -28,8 +28,7 @@ RowSource::RowSource(const GemmKernel& kernel, const ConvInt8::Args& args, const
       rows_(args.s.rows()),
       a_stride_(layout.steps * 4) {
   const ConvShape& s = args.s;
-  const bool x_is_a = s.kh == 1 && s.kw == 1 && s.stride_h == 1 && s.stride_w == 1 &&
-                      s.groups == 1 && no_padding(s);
+  const bool x_is_a = s.pointwise() && s.groups == 1;
   direct_ = x_is_a && kernel.element_bytes == 1 && !args.x_signed && args.w_zero_point == nullptr &&
             a_stride_ == layout.k;
   regions_[0] = {0, 0, s.oh(), s.ow(), 0, 0, s.kh, s.kw, rows_};
