@@ -55,12 +55,5 @@ struct Vec {
   [[gnu::always_inline]] static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
 };
 
-// Asks for what lies `bytes` from p.
-[[gnu::always_inline]] inline void fetch(const void* p, intptr_t bytes) {
-  __builtin_prefetch(
-      reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(bytes)),
-      0, 2);
-}
-
 }  // namespace
 }  // namespace stair::kernels
