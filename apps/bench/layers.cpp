@@ -79,11 +79,10 @@ std::vector<LayerWork> work_of(const nn::Graph& graph, int64_t batch) {
 }
 
 std::vector<LayerWork> work_of(const qat::Int8Graph& graph, const Shape& input) {
-  const qat::Int8Plan plan = qat::make_plan(graph, input, true, false);
+  const qat::Int8Plan plan = qat::make_plan(graph, input);
   std::vector<LayerWork> work(graph.nodes.size());
   const auto bytes = [&](int node) {
-    const size_t i = static_cast<size_t>(node);
-    return elements(plan.shapes[i], 1) * (i == 0 || graph.nodes[i].format.real ? 4 : 1);
+    return static_cast<double>(qat::value_bytes(graph, plan, node));
   };
   for (const qat::Int8Step& step : plan.steps) {
     const qat::Int8Node& node = graph.nodes[static_cast<size_t>(step.node)];

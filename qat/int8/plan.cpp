@@ -192,11 +192,16 @@ size_t place(std::vector<Lifetime>& lives, std::vector<size_t>& offsets) {
 
 }  // namespace
 
-Int8Plan make_plan(const Int8Graph& graph, const Shape& input, bool fuse_residual, bool keep_all) {
+size_t value_bytes(const Int8Graph& graph, const Int8Plan& plan, int node) {
+  const auto i = static_cast<size_t>(node);
+  return static_cast<size_t>(plan.shapes[i].numel()) * (graph.nodes[i].format.real ? 4 : 1);
+}
+
+Int8Plan make_plan(const Int8Graph& graph, const Shape& input, const PlanOptions& options) {
   Int8Plan plan;
   for (const Int8Node& node : graph.nodes)
     plan.shapes.push_back(shape_of(graph, node, plan.shapes, input));
-  plan.steps = make_steps(graph, fuse_residual);
+  const std::vector<Int8Step> steps = make_steps(graph, options.fuse_residual);
 
   // A flatten is its input under another shape.
   const auto storage = [&](int node) {
@@ -204,30 +209,35 @@ Int8Plan make_plan(const Int8Graph& graph, const Shape& input, bool fuse_residua
       node = graph.nodes[static_cast<size_t>(node)].inputs[0];
     return node;
   };
-  const int end = static_cast<int>(plan.steps.size());
+  const int end = static_cast<int>(steps.size());
   std::vector<Lifetime> by_node(graph.nodes.size(), Lifetime{-1, 0, 0, 0});
   const auto read = [&](int node, int step) {
     Lifetime& life = by_node[static_cast<size_t>(storage(node))];
     life.last = std::max(life.last, step);
   };
   for (int s = 0; s < end; ++s) {
-    const Int8Step& step = plan.steps[static_cast<size_t>(s)];
-    const size_t out = static_cast<size_t>(step.output);
-    const size_t element = graph.nodes[out].format.real ? 4 : 1;
-    const size_t bytes =
-        (static_cast<size_t>(plan.shapes[out].numel()) * element + kReadSlack + 63) / 64 * 64;
-    by_node[out] = {step.output, bytes, keep_all ? 0 : s, keep_all ? end : s};
+    const Int8Step& step = steps[static_cast<size_t>(s)];
+    const size_t bytes = (value_bytes(graph, plan, step.output) + kReadSlack + 63) / 64 * 64;
+    by_node[static_cast<size_t>(step.output)] = {step.output, bytes, s, s};
     for (int node : graph.nodes[static_cast<size_t>(step.node)].inputs) read(node, s);
     if (step.residual >= 0) read(step.residual, s);
   }
   read(static_cast<int>(graph.nodes.size()) - 1, end);
 
+  const int from = static_cast<int>(std::min(options.first, steps.size())),
+            to = static_cast<int>(std::min(options.last, steps.size()));
+  plan.steps.assign(steps.begin() + from, steps.begin() + to);
   std::vector<Lifetime> lives;
-  for (const Lifetime& life : by_node)
-    if (life.node >= 0) {
-      lives.push_back(life);
-      plan.bytes_without_reuse += life.bytes;
-    }
+  for (Lifetime life : by_node) {
+    if (life.node < 0 || life.last < from || life.first >= to) continue;
+    if (life.first < from) plan.inputs.push_back(life.node);
+    if (life.last >= to) plan.outputs.push_back(life.node);
+    if (options.keep_all) life.first = 0, life.last = end;
+    life.first = std::max(life.first, from);
+    life.last = std::min(life.last, to);
+    lives.push_back(life);
+    plan.bytes_without_reuse += life.bytes;
+  }
   plan.offsets.assign(graph.nodes.size(), 0);
   plan.bytes = place(lives, plan.offsets);
   for (size_t i = 0; i < graph.nodes.size(); ++i)

@@ -147,10 +147,10 @@ std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, int64_t channels) {
 }
 
 Int8Program::Int8Program(const Int8Graph& graph, const std::vector<Int8Conv>& convs,
-                         const Shape& input, bool fuse_residual, bool keep_all)
+                         const Shape& input, const PlanOptions& options)
     : graph_(graph),
       convs_(convs),
-      plan_(make_plan(graph, input, fuse_residual, keep_all)),
+      plan_(make_plan(graph, input, options)),
       block_(allocate(plan_.bytes)) {
   for (const Int8Step& step : plan_.steps) steps_.push_back(bind(step));
 }

@@ -28,6 +28,12 @@ struct Int8Input {
   const std::byte* data;
   const uint8_t* codes_of_pixels = nullptr;  // [quantize node][channel][256]; null: f32
   const float* reals_of_pixels = nullptr;    // [channel][256]; set with codes_of_pixels
+
+  size_t element_bytes() const { return reals_of_pixels != nullptr ? 1 : 4; }
+  // The batch without its first `elements`.
+  Int8Input behind(size_t elements) const {
+    return {data + elements * element_bytes(), codes_of_pixels, reals_of_pixels};
+  }
 };
 
 // Of a `table` node: the code that it yields for each byte that a code of its input may be.
@@ -37,9 +43,9 @@ class Int8Program {
  public:
   // The graph and its convolutions must outlive the program.
   Int8Program(const Int8Graph& graph, const std::vector<Int8Conv>& convs, const Shape& input,
-              bool fuse_residual, bool keep_all);
+              const PlanOptions& options);
 
-  // Runs every step; the last node's value is then at value(last).
+  // Runs every step, from the values of plan().inputs to those of plan().outputs.
   void run(const Int8Input& input) const {
     for (size_t i = 0; i < steps_.size(); ++i) run_step(i, input);
   }
@@ -51,6 +57,7 @@ class Int8Program {
   std::byte* value(int node) const {
     return block_.get() + plan_.offsets[static_cast<size_t>(node)];
   }
+  size_t value_bytes(int node) const { return qat::value_bytes(graph_, plan_, node); }
   const Int8Plan& plan() const { return plan_; }
 
  private:

@@ -52,7 +52,7 @@ Windows windows_of(const Int8Node& node, int64_t kh, int64_t kw, bool dilated) {
 class Reference {
  public:
   Reference(const Int8Graph& graph, const Tensor& x)
-      : graph_(graph), shapes_(make_plan(graph, x.shape(), false, true).shapes) {
+      : graph_(graph), shapes_(make_plan(graph, x.shape()).shapes) {
     for (size_t i = 0; i < graph.nodes.size(); ++i) values_.push_back({shapes_[i], {}, {}});
     values_[0].real.assign(x.data<float>(), x.data<float>() + x.numel());
   }

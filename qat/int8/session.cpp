@@ -4,8 +4,7 @@
 #include <cstring>
 
 #include "core/parallel.h"
-#include "qat/int8/float_node.h"
-#include "qat/int8/program.h"
+#include "qat/int8/slice.h"
 
 namespace stair::qat {
 namespace {
@@ -19,8 +18,8 @@ Shape with_batch(const Shape& shape, int64_t n) {
 // What a shape of the input needs. A large batch passes in slices.
 struct Job {
   Shape input, output;
-  int64_t slice;                               // pictures
-  std::unique_ptr<Int8Program> program, rest;  // of whole slices and of what is left behind them
+  int64_t pictures;                              // of a slice
+  std::unique_ptr<const Int8Slice> slice, rest;  // rest: what is left behind whole slices
 };
 
 }  // namespace
@@ -56,22 +55,25 @@ const Job& Int8Session::Impl::job(const Shape& input) {
 // Slices are of about one size. What depends on the whole batch sees all of it.
 Job Int8Session::Impl::make_job(const Shape& input) const {
   const int64_t n = input[0];
-  const Int8Plan one = make_plan(graph, with_batch(input, 1), options.fuse_residual, false);
+  const PlanOptions plan{.fuse_residual = options.fuse_residual};
+  const Int8Plan one = make_plan(graph, with_batch(input, 1), plan);
   Job job{input, with_batch(one.shapes.back(), n), 0, nullptr, nullptr};
   if (n == 0) return job;
-  const bool whole = std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Int8Node& node) {
-    return node.op == "float" || node.op == kDynamicLinear;
-  });
+  const size_t by_picture = steps_by_picture(graph, one);
+  PlanOptions by_layer = plan;
+  by_layer.first = by_picture;
+  const size_t bytes = make_plan(graph, with_batch(input, 1), by_layer).bytes;
+  const bool whole = std::any_of(graph.nodes.begin(), graph.nodes.end(), sees_whole_batch);
   const auto most =
-      whole ? n : static_cast<int64_t>(std::max<size_t>(1, options.slice_bytes / one.bytes));
+      whole ? n : static_cast<int64_t>(std::max<size_t>(1, options.slice_bytes / bytes));
   const int64_t slices = (n + most - 1) / most;
-  job.slice = (n + slices - 1) / slices;
-  const auto program = [&](int64_t pictures) {
-    return std::make_unique<Int8Program>(graph, convs, with_batch(input, pictures),
-                                         options.fuse_residual, false);
+  job.pictures = (n + slices - 1) / slices;
+  const auto slice = [&](int64_t pictures) {
+    return std::make_unique<const Int8Slice>(graph, convs, with_batch(input, pictures),
+                                             options.fuse_residual, by_picture);
   };
-  job.program = program(job.slice);
-  if (n % job.slice != 0) job.rest = program(n % job.slice);
+  job.slice = slice(job.pictures);
+  if (n % job.pictures != 0) job.rest = slice(n % job.pictures);
   return job;
 }
 
@@ -96,15 +98,13 @@ void Int8Session::Impl::run(const Tensor& x, Tensor& y) {
     y = Tensor::empty(todo.output, DType::f32);
   const int64_t n = x.size(0);
   if (n == 0) return;
-  const auto pictures = static_cast<size_t>(n);
-  const size_t in = x.bytes() / pictures, out = y.bytes() / pictures;
+  const size_t in = static_cast<size_t>(x.numel() / n), out = y.bytes() / static_cast<size_t>(n);
   parallel_awake([&] {
-    for (int64_t first = 0; first < n; first += todo.slice) {
-      const int64_t count = std::min(todo.slice, n - first);
-      const Int8Program& program = count == todo.slice ? *todo.program : *todo.rest;
-      program.run(
-          {all.data + static_cast<size_t>(first) * in, all.codes_of_pixels, all.reals_of_pixels});
-      std::memcpy(y.raw() + static_cast<size_t>(first) * out, program.value(last()),
+    for (int64_t first = 0; first < n; first += todo.pictures) {
+      const int64_t count = std::min(todo.pictures, n - first);
+      const Int8Slice& slice = count == todo.pictures ? *todo.slice : *todo.rest;
+      slice.run(all.behind(static_cast<size_t>(first) * in));
+      std::memcpy(y.raw() + static_cast<size_t>(first) * out, slice.result(),
                   static_cast<size_t>(count) * out);
     }
   });
@@ -135,7 +135,8 @@ void Int8Session::node_values(const Tensor& x,
                               const std::function<void(const Int8Node&, const Tensor&)>& visit,
                               const Substitute& substitute) {
   const Int8Input input = impl_->input(x);
-  const Int8Program all(impl_->graph, impl_->convs, x.shape(), false, true);
+  const Int8Program all(impl_->graph, impl_->convs, x.shape(),
+                        {.fuse_residual = false, .keep_all = true});
   const std::vector<Int8Step>& steps = all.plan().steps;
   size_t step = 0;
   for (int i = 1; i <= impl_->last(); ++i) {
@@ -165,14 +166,6 @@ Tensor Int8Session::node_value(const Tensor& x, const std::string& name) {
 
 const Int8Graph& Int8Session::graph() const {
   return impl_->graph;
-}
-size_t Int8Session::planned_bytes() const {
-  const auto& jobs = impl_->jobs;
-  return jobs.empty() || !jobs.back().program ? 0 : jobs.back().program->plan().bytes;
-}
-size_t Int8Session::unplanned_bytes() const {
-  const auto& jobs = impl_->jobs;
-  return jobs.empty() || !jobs.back().program ? 0 : jobs.back().program->plan().bytes_without_reuse;
 }
 
 }  // namespace stair::qat

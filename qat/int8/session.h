@@ -20,7 +20,8 @@ struct SessionOptions {
 
 // Prepacks the weights for the active instruction set once; then runs pictures of any batch and
 // size. What a shape needs (steps, buffers planned by lifetime in one block) is kept for the last
-// few shapes. A large batch passes in slices, so that its buffers stay in the last-level cache.
+// few shapes. A large batch passes in slices, so that its buffers stay in the last-level cache;
+// in the first layers each thread takes one picture after the other (qat/int8/slice.h).
 // Exact on every instruction set and for any number of threads (numerics.md). One session serves
 // one caller at a time; sessions are independent of each other and may run at the same time on
 // several threads.
@@ -50,9 +51,6 @@ class Int8Session {
                    const Substitute& substitute = {});
 
   const Int8Graph& graph() const;
-  // Bytes of the planned block of the last run, and what the buffers would take without reuse.
-  size_t planned_bytes() const;
-  size_t unplanned_bytes() const;
 
  private:
   struct Impl;

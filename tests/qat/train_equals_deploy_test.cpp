@@ -13,6 +13,7 @@
 #include "nn/model.h"
 #include "qat/convert.h"
 #include "qat/int8/session.h"
+#include "qat/int8/slice.h"
 #include "qat/prepare.h"
 #include "tests/support/sanitizers.h"
 #include "tests/support/temporary_folder.h"
@@ -208,9 +209,31 @@ TEST(Convert, WithoutCalibrationSaysSo) {
 TEST(Int8Plan, ReusesBuffers) {
   const auto held = trained(kCases[0], x86_config());
   nn::GraphModule& model = *held;
-  Int8Session session(convert(model.graph()));
-  (void)session.run(pictures(2, 16, 1));
-  EXPECT_LT(session.planned_bytes() * 4, session.unplanned_bytes());
+  const Int8Plan plan = make_plan(convert(model.graph()), {2, 16, 16, 3});
+  EXPECT_LT(plan.bytes * 4, plan.bytes_without_reuse);
+}
+
+TEST(Int8Plan, PartsHandOverWhatIsReadLater) {
+  const auto held = trained(kCases[0], x86_config());
+  const Int8Graph graph = convert(static_cast<nn::GraphModule&>(*held).graph());
+  const Shape input = {1, 16, 16, 3};
+  const Int8Plan whole = make_plan(graph, input);
+  EXPECT_TRUE(whole.inputs.empty());
+  ASSERT_EQ(whole.outputs.size(), 1U);
+  bool several = false;
+  for (size_t cut = 0; cut <= whole.steps.size(); ++cut) {
+    const Int8Plan first = make_plan(graph, input, {.last = cut}),
+                   rest = make_plan(graph, input, {.first = cut});
+    EXPECT_EQ(first.steps.size() + rest.steps.size(), whole.steps.size());
+    EXPECT_EQ(first.outputs, rest.inputs);
+    EXPECT_EQ(rest.outputs, whole.outputs);
+    EXPECT_LE(std::max(first.bytes, rest.bytes), whole.bytes);
+    several = several || first.outputs.size() > 1;
+  }
+  const size_t by_picture = steps_by_picture(graph, whole);
+  EXPECT_GT(by_picture, 0);
+  EXPECT_LT(by_picture, whole.steps.size());
+  EXPECT_TRUE(several) << "no cut leaves a residual branch open";
 }
 
 }  // namespace
