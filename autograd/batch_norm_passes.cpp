@@ -58,7 +58,7 @@ class PassBackward {
          sums_.data<double>() + 2 * chunk * rule_.channels});
   }
 
-  std::vector<Gradient> gradients(const Tensor& gy) {
+  std::vector<Deferred> gradients(const Tensor& gy) {
     if (!sums_.defined()) sum_all(gy.data<float>());
     const Tensor factors = Tensor::empty({3, rule_.channels}, DType::f32),
                  ggamma = Tensor::empty({rule_.channels}, DType::f32),
@@ -73,7 +73,7 @@ class PassBackward {
           {rows_of(with_values(rule, x, moments), begin, end),
            gy.data<float>() + begin * rule.channels, factors.data<float>(), into});
     };
-    return {Gradient(x_.shape(), rows, {x_.data<float>(), gy.data<float>()}), ggamma, gbeta};
+    return {Deferred(x_.shape(), rows, {x_.data<float>(), gy.data<float>()}), ggamma, gbeta};
   }
 
  private:
@@ -92,13 +92,10 @@ class PassBackward {
   Tensor x_, sums_;
 };
 
-// `result`: memory for the values.
 Variable run(const char* op, const Variable& x, const Variable& gamma, const Variable& beta,
-             const BatchMoments& moments, const Output& rule, const Tensor& result) {
-  kernels::run<kernels::NormalizeActivate<float>>(
-      {with_values(rule, x.value(), moments), result.raw()});
+             const BatchMoments& moments, const Output& rule, const Deferred& values) {
   const auto backward = std::make_shared<PassBackward>(rule, x, gamma, moments);
-  Variable y = record(op, {x, gamma, beta}, result,
+  Variable y = record(op, {x, gamma, beta}, values,
                       [backward](const Tensor& gy) { return backward->gradients(gy); });
   if (y.requires_grad()) {
     auto watch = std::make_shared<GradientWatch>();
@@ -124,8 +121,10 @@ Variable normalize_quantize(const Variable& x, const Variable& gamma, const Vari
   rule.zero_point = qparams.zero_point[0];
   rule.qmin = qparams.qmin;
   rule.qmax = qparams.qmax;
-  return run("normalize_quantize", x, gamma, beta, moments, rule,
-             Tensor::empty(x.shape(), dtype).with_qparams(qparams));
+  const Tensor codes = Tensor::empty(x.shape(), dtype).with_qparams(qparams);
+  kernels::run<kernels::NormalizeActivate<float>>(
+      {with_values(rule, x.value(), moments), codes.raw()});
+  return run("normalize_quantize", x, gamma, beta, moments, rule, codes);
 }
 
 Variable batch_norm_activate(const Variable& x, const Variable& gamma, const Variable& beta,
@@ -134,15 +133,16 @@ Variable batch_norm_activate(const Variable& x, const Variable& gamma, const Var
   const BatchMoments moments =
       batch_moments(x, gamma, beta, running_mean, running_var, options, false);
   const Output rule = output_of(x.shape(), range, DType::f32);
-  Variable y = run("batch_norm_activate", x, gamma, beta, moments, rule,
-                   Tensor::empty(x.shape(), DType::f32));
-  if (recompute_enabled())
-    y.set_remake([rule, moments, kept = Kept(x)] {
-      const Tensor xv = kept.get(), again = Tensor::empty(xv.shape(), DType::f32);
+  const auto values = [rule, moments](const Tensor& xv) {
+    const auto rows = [rule, xv, moments](int64_t begin, int64_t end, float* into) {
       kernels::run<kernels::NormalizeActivate<float>>(
-          {with_values(rule, xv, moments), again.raw()});
-      return again;
-    });
+          {rows_of(with_values(rule, xv, moments), begin, end), into});
+    };
+    return Deferred(xv.shape(), rows, {xv.data<float>(), nullptr});
+  };
+  Variable y = run("batch_norm_activate", x, gamma, beta, moments, rule, values(x.value()));
+  if (recompute_enabled())
+    y.set_remake([values, kept = Kept(x)] { return values(kept.get()).whole(); });
   return y;
 }
 

@@ -22,6 +22,26 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
+// Pixels of an f32 x: where they lie, or a copy that its formula writes.
+class Reals {
+ public:
+  Reals(const Deferred& x, const ConvBand::Range& pixels)
+      : copy_(x.in_pieces() ? sizeof(float) * static_cast<size_t>(pixels.count() * channels(x))
+                            : 0),
+        data_(copy_.as<float>()) {
+    if (x.in_pieces())
+      x.rows(pixels.first, pixels.last, copy_.as<float>());
+    else
+      data_ = x.whole().data<float>() + pixels.first * channels(x);
+  }
+  const float* data() const { return data_; }
+
+ private:
+  static int64_t channels(const Deferred& x) { return x.shape()[x.shape().rank() - 1]; }
+  Scratch copy_;
+  const float* data_;
+};
+
 // The bands of one task.
 class Task {
  public:
@@ -63,7 +83,6 @@ class Task {
 
   void add_gw(const ConvBand& band, const float* gy) {
     float* const to = first_ ? gw_ : part_.as<float>();
-    const int64_t x = band.x.first * b_.shape.c;
     // What the formula reads for the next band, which mostly is this thread's.
     const bool last = band.gy.last == b_.shape.rows();
     const auto next = [&](size_t i) {
@@ -71,18 +90,21 @@ class Task {
       return last || from == nullptr ? 0 : kernels::distance(gy, from + band.gy.last * b_.shape.o);
     };
     if (b_.x.quantized()) {
-      const QParams& p = b_.x.qparams();
-      kernels::run<kernels::CodesBackwardWeights>({band.weights,
-                                                   static_cast<const std::byte*>(b_.x.raw()) + x,
-                                                   b_.x.dtype() == DType::s8,
-                                                   p.zero_point[0],
-                                                   p.scale[0],
-                                                   gy,
-                                                   to,
-                                                   {next(0), next(1)}});
+      const Tensor& codes = b_.x;
+      const QParams& p = codes.qparams();
+      kernels::run<kernels::CodesBackwardWeights>(
+          {band.weights,
+           static_cast<const std::byte*>(codes.raw()) + band.x.first * b_.shape.c,
+           codes.dtype() == DType::s8,
+           p.zero_point[0],
+           p.scale[0],
+           gy,
+           to,
+           {next(0), next(1)}});
     } else {
+      const Reals reals(b_.x, band.x);
       kernels::run<kernels::ConvBackwardWeights<float>>(
-          {band.weights, b_.x.data<float>() + x, gy, to, {next(0), next(1)}});
+          {band.weights, reals.data(), gy, to, {next(0), next(1)}});
     }
     if (!first_) kernels::run<kernels::Axpy<float>>({weights_, 1.0F, to, gw_});
     first_ = false;
@@ -168,6 +190,26 @@ ConvBand ConvBands::depthwise(int64_t i) const {
   band.gw = pixels(oh, s_.ow(), own_first, own_last);
   band.x = pixels(s_.h, s_.w, top, top + band.weights.h);
   return band;
+}
+
+Tensor forward_in_bands(const kernels::ConvShape& shape, const Deferred& x, const Tensor& w,
+                        const Tensor& b) {
+  Tensor y = Tensor::empty({shape.n, shape.oh(), shape.ow(), shape.o}, DType::f32);
+  const ConvBands bands(shape);
+  const int64_t tasks = std::min(bands.count(), kTasks);
+  parallel_tasks(tasks, [&](int64_t task) {
+    const SerialLoops serial;
+    const int64_t end = bands.count() * (task + 1) / tasks;
+    for (int64_t i = bands.count() * task / tasks; i < end; ++i) {
+      const ConvBand band = bands[i];
+      if (band.gw.count() == 0) continue;
+      const Reals reals(x, band.x);
+      kernels::run<kernels::ConvForward<float>>({band.weights, reals.data(), w.data<float>(),
+                                                 b.defined() ? b.data<float>() : nullptr,
+                                                 y.data<float>() + band.gw.first * shape.o});
+    }
+  });
+  return y;
 }
 
 BandedGradients backward_in_bands(const BandedBackward& b) {

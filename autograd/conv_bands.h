@@ -1,7 +1,8 @@
-// The backward of convolutions that wait for memory rather than for products: pointwise layers of
-// many pixels, and depthwise layers. Each task takes one band of pixels after the other through all
-// that reads or writes it, so that the band stays in the cache of one core: the formula of gy, the
-// gradient of x and what watches it, and the sums of the gradient of w.
+// Convolutions that wait for memory rather than for products: pointwise layers of many pixels, and
+// depthwise layers. Each task takes one band of pixels after the other through all that reads or
+// writes it, so that the band stays in the cache of one core. Forward: the formula of x and the
+// convolution. Backward: the formulas of gy and x, the gradient of x and what watches it, and the
+// sums of the gradient of w.
 #pragma once
 
 #include "autograd/gradient.h"
@@ -40,11 +41,15 @@ class ConvBands {
   int64_t step_;  // pixels, or rows of an image
 };
 
+// conv(x, w) + b as the kernels give it for the whole, bit for bit; all f32, b may be undefined.
+Tensor forward_in_bands(const kernels::ConvShape& shape, const Deferred& x, const Tensor& w,
+                        const Tensor& b);
+
 struct BandedBackward {
   kernels::ConvShape shape;
-  Tensor x;  // f32, or codes with one scale
-  Tensor w;  // f32
-  const Gradient& gy;
+  Deferred x;  // f32, or codes with one scale
+  Tensor w;    // f32
+  const Deferred& gy;
   bool want_x, want_w;
   const GradientWatch* watch;  // of x; null: nobody does
 };

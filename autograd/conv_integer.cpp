@@ -32,10 +32,11 @@ Tensor backward_weights_bf16(const kernels::ConvShape& shape, const Tensor& x, c
 
 // The bf16 terms of the gradient of a layer; 0: it stays f32. bf16 holds x less its zero point only
 // where that is a code.
-int gradient_terms(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w) {
-  if (grad_precision() == GradPrecision::f32 || !x.quantized() || !w.quantized() ||
+int gradient_terms(const kernels::ConvShape& shape, const Deferred& deferred, const Tensor& w) {
+  if (grad_precision() == GradPrecision::f32 || !deferred.quantized() || !w.quantized() ||
       shape.depthwise())
     return 0;
+  const Tensor& x = deferred.whole();
   const int32_t zero_point = x.qparams().zero_point[0], low = x.dtype() == DType::s8 ? -128 : 0;
   if (zero_point < low || zero_point > low + 255) return 0;
   return grad_precision() == GradPrecision::bf16x2 ? 2 : 1;
@@ -60,7 +61,7 @@ struct ConvGradients {
 };
 
 void add_to(Tensor& sum, const Tensor& g) {
-  Gradient total(std::move(sum));
+  Deferred total(std::move(sum));
   sum = Tensor();
   total.add(g);
   sum = total.whole();
@@ -105,7 +106,7 @@ void tell(const GradientWatch& watch, const kernels::ConvShape& s, int64_t begin
 }
 
 std::vector<Tensor> backward_in_images(const kernels::ConvShape& shape, const Tensor& x,
-                                       const Tensor& w, const Gradient& gy, bool want_x,
+                                       const Tensor& w, const Deferred& gy, bool want_x,
                                        bool want_w, bool want_b, const GradientWatch* watch) {
   ConvGradients sum{want_x ? Tensor::empty(x.shape(), DType::f32) : Tensor(), {}, {}};
   const int64_t images = images_of_a_piece(shape), area = shape.oh() * shape.ow();
@@ -152,8 +153,11 @@ std::vector<float> conv_multiplier(const QParams& x, const QParams& w, int64_t o
   return multiplier;
 }
 
-Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
+Tensor conv_forward(const kernels::ConvShape& shape, const Deferred& deferred, const Tensor& w,
                     const Tensor& b, const Shape& y_shape) {
+  if (deferred.in_pieces() && y_shape.rank() == 4 && ConvBands::pay(shape))
+    return forward_in_bands(shape, deferred, dequantize(w), b);
+  const Tensor& x = deferred.whole();
   if (x.quantized() && w.quantized()) {
     Tensor y = Tensor::empty(y_shape, DType::f32);
     const std::vector<float> multiplier = conv_multiplier(x.qparams(), w.qparams(), shape.o);
@@ -175,9 +179,9 @@ Tensor conv_forward(const kernels::ConvShape& shape, const Tensor& x, const Tens
   return y;
 }
 
-std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor& x, const Tensor& w,
-                                  const Gradient& gy, bool want_x, bool want_w, bool want_b,
-                                  const GradientWatch* watch) {
+std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Deferred& x,
+                                  const Tensor& w, const Deferred& gy, bool want_x, bool want_w,
+                                  bool want_b, const GradientWatch* watch) {
   const bool pieces = gy.in_pieces() && x.shape().rank() == 4;
   if (watch != nullptr && (watch->readers != 1 || !want_x)) watch = nullptr;
   if (!pieces) {
@@ -185,7 +189,7 @@ std::vector<Tensor> conv_backward(const kernels::ConvShape& shape, const Tensor&
     add_images(shape, x, w, gy, want_w, want_b, sum);
     return {sum.gx, sum.gw, sum.gb};
   }
-  const bool one_scale = !x.quantized() || !x.qparams().per_channel();
+  const bool one_scale = !x.quantized() || !x.whole().qparams().per_channel();
   if (ConvBands::pay(shape) && one_scale && !want_b && gradient_terms(shape, x, w) == 0) {
     const BandedGradients g =
         backward_in_bands({shape, x, dequantize(w), gy, want_x, want_w, watch});

@@ -17,8 +17,11 @@ bool recompute_enabled() {
   return on && grad_enabled();
 }
 
-Kept::Kept(const Variable& x) : remake_(x.remake()), shape_(x.shape()) {
-  if (!remake_) value_ = x.value();
+Kept::Kept(const Variable& x) : shape_(x.shape()) {
+  if (x.deferred().in_pieces() || !x.remake())
+    value_ = x.deferred();
+  else
+    remake_ = x.remake();
 }
 
 }  // namespace stair::autograd

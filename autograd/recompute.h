@@ -24,11 +24,12 @@ bool recompute_enabled();
 class Kept {
  public:
   explicit Kept(const Variable& x);
-  Tensor get() const { return remake_ ? (*remake_)() : value_; }
+  Tensor get() const { return deferred().whole(); }
+  Deferred deferred() const { return remake_ ? Deferred((*remake_)()) : value_; }
   const Shape& shape() const { return shape_; }
 
  private:
-  Tensor value_;
+  Deferred value_;
   Variable::Remake remake_;
   Shape shape_;
 };

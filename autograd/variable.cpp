@@ -12,16 +12,17 @@ namespace {
 thread_local bool grad_on = true;
 thread_local Tracer* active_tracer = nullptr;
 
-void count_bytes(const std::vector<Variable>& inputs, const Tensor& y) {
-  size_t bytes = y.bytes();
+void count_bytes(const std::vector<Variable>& inputs, const Deferred& y) {
+  size_t bytes = bytes_of(y.dtype(), y.shape().numel());
   for (const Variable& input : inputs)
-    if (input.defined() && input.value().defined()) bytes += input.value().bytes();
+    if (input.defined() && input.deferred().defined())
+      bytes += bytes_of(input.dtype(), input.shape().numel());
   Profile::count_bytes(bytes);
 }
 
 }  // namespace
 
-Variable::Variable(Tensor value, bool requires_grad) : impl_(std::make_shared<Impl>()) {
+Variable::Variable(Deferred value, bool requires_grad) : impl_(std::make_shared<Impl>()) {
   impl_->value = std::move(value);
   impl_->node = std::make_shared<GradNode>();
   impl_->node->requires_grad = requires_grad;
@@ -43,12 +44,12 @@ Record::~Record() {
   pending = nullptr;
 }
 
-Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward backward,
+Variable record(const char* op, std::vector<Variable> inputs, Deferred y, Backward backward,
                 const Attributes& attributes) {
   static std::atomic<uint64_t> next_sequence{0};
   Variable result(std::move(y));
   if (active_tracer != nullptr) active_tracer->operation(op, inputs, attributes, result);
-  if (Profile::layer() >= 0) count_bytes(inputs, result.value());
+  if (Profile::layer() >= 0) count_bytes(inputs, result.deferred());
   bool wanted = false;
   for (const Variable& input : inputs) wanted = wanted || input.requires_grad();
   if (grad_on && wanted) {
@@ -68,11 +69,10 @@ Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward
 void Variable::backward(Tensor gy) const {
   if (!requires_grad()) throw ConfigError("backward: the variable requires no gradient");
   if (!gy.defined()) {
-    if (impl_->value.numel() != 1)
+    if (shape().numel() != 1)
       throw ShapeError(
-          str("backward: ", impl_->value, " has no gradient given and more than one element"));
-    gy = impl_->value.dtype() == DType::f64 ? Tensor::full<double>(shape(), 1)
-                                            : Tensor::full<float>(shape(), 1);
+          str("backward: ", value(), " has no gradient given and more than one element"));
+    gy = dtype() == DType::f64 ? Tensor::full<double>(shape(), 1) : Tensor::full<float>(shape(), 1);
   }
   if (gy.shape() != shape())
     throw ShapeError(str("backward: gradient ", gy, " for a variable of shape ", shape()));
@@ -80,18 +80,18 @@ void Variable::backward(Tensor gy) const {
 
   struct Pending {
     std::shared_ptr<Record> record;
-    Gradient gradient;
+    Deferred gradient;
   };
   std::map<uint64_t, Pending, std::greater<>> pending;
-  const auto send = [&](const std::shared_ptr<GradNode>& to, const Gradient& g) {
+  const auto send = [&](const std::shared_ptr<GradNode>& to, const Deferred& g) {
     if (to == nullptr || !to->requires_grad || !g.defined()) return;
     if (to->record == nullptr) {
       // A copy among what lives long: left where it is, it would break up the room of the
       // gradients that come and go.
       const MemoryScope kept(MemoryKind::gradients);
-      Gradient sum(to->grad);
+      Deferred sum(to->grad);
       to->grad = Tensor();
-      sum.add(sum.defined() ? g : Gradient(g.whole().clone()));
+      sum.add(sum.defined() ? g : Deferred(g.whole().clone()));
       to->grad = sum.whole();
     } else {
       Pending& entry = pending[to->record->sequence];
@@ -109,13 +109,13 @@ void Variable::backward(Tensor gy) const {
       throw ConfigError(
           str("backward: the tape of '", record.op, "' was used up by an earlier backward"));
     const LayerScope layer(record.layer, Pass::backward);
-    std::vector<Gradient> gradients = record.backward(current.gradient).list;
-    current.gradient = Gradient();
+    std::vector<Deferred> gradients = record.backward(current.gradient).list;
+    current.gradient = Deferred();
     record.backward = nullptr;
     const std::vector<std::shared_ptr<GradNode>> inputs = std::move(record.inputs);
     for (size_t i = 0; i < inputs.size(); ++i) {
       send(inputs[i], gradients[i]);
-      gradients[i] = Gradient();
+      gradients[i] = Deferred();
     }
   }
 }

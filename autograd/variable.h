@@ -32,13 +32,15 @@ struct GradNode {
 class Variable {
  public:
   Variable() = default;
-  explicit Variable(Tensor value, bool requires_grad = false);
+  explicit Variable(Deferred value, bool requires_grad = false);
 
   bool defined() const { return impl_ != nullptr; }
-  const Tensor& value() const { return impl_->value; }
-  void set_value(Tensor value) { impl_->value = std::move(value); }
+  const Tensor& value() const { return impl_->value.whole(); }
+  // The same without asking for the whole of it.
+  const Deferred& deferred() const { return impl_->value; }
+  void set_value(Deferred value) { impl_->value = std::move(value); }
   const Shape& shape() const { return impl_->value.shape(); }
-  int64_t size(int dim) const { return impl_->value.size(dim); }
+  int64_t size(int dim) const { return shape()[dim]; }
   DType dtype() const { return impl_->value.dtype(); }
   bool quantized() const { return impl_->value.quantized(); }
 
@@ -71,10 +73,10 @@ class Variable {
   const void* id() const { return impl_.get(); }
 
  private:
-  friend Variable record(const char*, std::vector<Variable>, Tensor,
-                         std::function<Gradients(const Gradient&)>, const Attributes&);
+  friend Variable record(const char*, std::vector<Variable>, Deferred,
+                         std::function<Gradients(const Deferred&)>, const Attributes&);
   struct Impl {
-    Tensor value;
+    Deferred value;
     std::shared_ptr<GradNode> node;
     Remake remake;
     std::shared_ptr<GradientWatch> watch;
@@ -83,7 +85,7 @@ class Variable {
 };
 
 // From the gradient of an operation's result to those of its inputs.
-using Backward = std::function<Gradients(const Gradient& gy)>;
+using Backward = std::function<Gradients(const Deferred& gy)>;
 
 struct Record {
   const char* op;
@@ -99,7 +101,7 @@ struct Record {
 // The variable an operation made: value `y`, and a record when gradients are on and an input
 // requires one. Optional inputs that are absent are undefined variables. `attributes` are what a
 // capture needs to repeat the operation; leave them out unless `tracing()`.
-Variable record(const char* op, std::vector<Variable> inputs, Tensor y, Backward backward,
+Variable record(const char* op, std::vector<Variable> inputs, Deferred y, Backward backward,
                 const Attributes& attributes = {});
 
 // No records are made while one lives.

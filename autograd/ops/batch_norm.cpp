@@ -118,6 +118,9 @@ Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& be
   const Inputs in = check({real_operand("batch_norm", "x", x), value_of(gamma), value_of(beta),
                            value_of(running_mean), value_of(running_var)},
                           options);
+  if (options.training && in.x.dtype() == DType::f32 && in.x.numel() > 0 && !x.quantized() &&
+      !tracing())
+    return batch_norm_activate(x, gamma, beta, running_mean, running_var, options, {});
   const Shape channels{in.x.size(-1)};
   Statistics s{in.running_mean, in.running_var, Tensor::empty(channels, in.x.dtype())};
   if (options.training) {

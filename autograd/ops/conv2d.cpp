@@ -87,20 +87,22 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& b,
                 const Conv2dOptions& options) {
   const kernels::ConvShape s = check(x, w, b, options);
   const bool integers = integer_operands("conv2d", x, w);
-  const auto forward = [s, xv = x.value(), wv = w.value(),
-                        bv = b.defined() ? dequantize(b.value()) : Tensor()] {
+  const auto forward = [s, wv = w.value(),
+                        bv = b.defined() ? dequantize(b.value()) : Tensor()](const Deferred& xv) {
     return conv_forward(s, xv, wv, bv, {s.n, s.oh(), s.ow(), s.o});
   };
+  Tensor values = forward(x.deferred());  // may have asked x for the whole, which then is kept
   Variable y = record(
-      "conv2d", {x, w, b}, forward(),
+      "conv2d", {x, w, b}, std::move(values),
       [s, kept = Kept(x), wv = w.value(), watch = x.watch(),
        wants = std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](
-          const Gradient& gy) {
-        return conv_backward(s, kept.get(), wv, gy, wants[0], wants[1], wants[2], watch.get());
+          const Deferred& gy) {
+        return conv_backward(s, kept.deferred(), wv, gy, wants[0], wants[1], wants[2], watch.get());
       },
       tracing() ? attributes(options) : Attributes{});
   // The integer kernels take a small part of what the two float products of the backward take.
-  if (integers && recompute_enabled()) y.set_remake(forward);
+  if (integers && recompute_enabled())
+    y.set_remake([forward, xv = x.value()] { return forward(xv); });
   return y;
 }
 

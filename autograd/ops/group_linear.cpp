@@ -100,7 +100,7 @@ Variable group_linear(const Variable& x, const Variable& w, const Variable& b) {
   return record("group_linear", {x, w, b}, std::move(y),
                 [shape, xv = x.value(), real, rows = w.shape(),
                  wants = std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](
-                    const Gradient& gy) {
+                    const Deferred& gy) {
                   std::vector<Tensor> g =
                       conv_backward(shape, xv, real, gy, wants[0], wants[1], wants[2]);
                   if (g[1].defined()) g[1] = g[1].reshape(rows);

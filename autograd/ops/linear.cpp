@@ -50,7 +50,7 @@ Variable linear(const Variable& x, const Variable& w, const Variable& b) {
   return record("linear", {x, w, b}, std::move(y),
                 [s, xv = x.value(), wv = w.value(),
                  wants = std::array{x.requires_grad(), w.requires_grad(), b.requires_grad()}](
-                    const Gradient& gy) {
+                    const Deferred& gy) {
                   return conv_backward(s, xv, wv, gy, wants[0], wants[1], wants[2]);
                 });
 }

@@ -48,15 +48,15 @@ struct Layer {
         w(normal({s.o, s.kh, s.kw, s.i()}, 2)),
         gy(normal({s.n, s.oh(), s.ow(), s.o}, 3)) {}
 
-  Gradient formula() const {
-    const auto rows = [g = gy](int64_t begin, int64_t end, float* into) {
-      const int64_t o = g.size(-1);
-      std::copy(g.data<float>() + begin * o, g.data<float>() + end * o, into);
+  static Deferred formula(const Tensor& t) {
+    const auto rows = [t](int64_t begin, int64_t end, float* into) {
+      const int64_t channels = t.size(-1);
+      std::copy(t.data<float>() + begin * channels, t.data<float>() + end * channels, into);
     };
-    return Gradient(gy.shape(), rows, {gy.data<float>(), nullptr});
+    return Deferred(t.shape(), rows, {t.data<float>(), nullptr});
   }
-  BandedGradients in_bands(const Tensor& input) const {
-    const Gradient gradient = formula();
+  BandedGradients in_bands(const Deferred& input) const {
+    const Deferred gradient = formula(gy);
     return backward_in_bands({s, input, w, gradient, true, true, nullptr});
   }
   void expect_whole(const BandedGradients& g) const {
@@ -87,6 +87,32 @@ TEST(ConvBands, GiveTheGradientsOfTheWhole) {
     in_bands += ConvBands(s).count() > s.n ? 1 : 0;
     const Layer layer(s);
     layer.expect_whole(layer.in_bands(layer.x));
+  }
+  EXPECT_GE(in_bands, 20);
+}
+
+TEST(ConvBands, OfAFormulaGiveTheBitsOfTheWhole) {
+  int in_bands = 0;
+  for (uint64_t seed = 0; seed < 80; ++seed) {
+    const ConvShape s = drawn(seed);
+    if (s.w + s.pad_left + s.pad_right < s.dilation_w * (s.kw - 1) + 1 ||
+        s.h + s.pad_top + s.pad_bottom < s.kh || !ConvBands::fit(s))
+      continue;
+    SCOPED_TRACE(seed);
+    in_bands += ConvBands(s).count() > s.n ? 1 : 0;
+    const Layer layer(s);
+    const Tensor b = seed % 3 == 0 ? Tensor() : normal({s.o}, 4),
+                 y = Tensor::empty({s.n, s.oh(), s.ow(), s.o}, DType::f32);
+    kernels::run<kernels::ConvForward<float>>({s, layer.x.data<float>(), layer.w.data<float>(),
+                                               b.defined() ? b.data<float>() : nullptr,
+                                               y.data<float>()});
+    const Deferred x = Layer::formula(layer.x);
+    const Tensor banded = forward_in_bands(s, x, layer.w, b);
+    EXPECT_EQ(std::memcmp(banded.raw(), y.raw(), y.bytes()), 0);
+    const BandedGradients whole = layer.in_bands(layer.x), pieces = layer.in_bands(x);
+    EXPECT_EQ(std::memcmp(pieces.gx.raw(), whole.gx.raw(), whole.gx.bytes()), 0);
+    EXPECT_EQ(std::memcmp(pieces.gw.raw(), whole.gw.raw(), whole.gw.bytes()), 0);
+    EXPECT_TRUE(x.in_pieces());
   }
   EXPECT_GE(in_bands, 20);
 }

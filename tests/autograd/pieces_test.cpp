@@ -1,4 +1,4 @@
-// Gradients that are a formula for their rows.
+// Values and gradients that are a formula for their rows.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -26,8 +26,8 @@ Tensor normal(const Shape& shape, uint64_t seed) {
 // The identity, whose gradient comes in pieces; `asked` collects the pieces.
 Variable in_pieces(const Variable& x, std::vector<std::pair<int64_t, int64_t>>& asked) {
   return record("in_pieces", {x}, x.value(), [&asked](const Tensor& gy) {
-    return std::vector<Gradient>{
-        Gradient(gy.shape(), [&asked, gy](int64_t begin, int64_t end, float* into) {
+    return std::vector<Deferred>{
+        Deferred(gy.shape(), [&asked, gy](int64_t begin, int64_t end, float* into) {
           const int64_t channels = gy.size(-1);
           {
             static std::mutex mutex;
@@ -106,6 +106,62 @@ TEST(GradientInPieces, AConvolutionTakesAFewImagesAtATime) {
         for (int64_t i = 0; i < a.numel(); ++i)
           ASSERT_NEAR(a.data<float>()[i], b.data<float>()[i], 1e-5 * spread) << i;
     }
+}
+
+// A leaf that is a formula for the rows of `t`; `asked` collects the pieces.
+Variable deferred(const Tensor& t, std::vector<std::pair<int64_t, int64_t>>& asked) {
+  const auto rows = [&asked, t](int64_t begin, int64_t end, float* into) {
+    static std::mutex mutex;
+    const std::lock_guard lock(mutex);
+    asked.emplace_back(begin, end);
+    std::copy(t.data<float>() + begin * t.size(-1), t.data<float>() + end * t.size(-1), into);
+  };
+  return Variable(Deferred(t.shape(), rows), true);
+}
+
+TEST(ValueInPieces, IsEvaluatedOnceWhenItIsReadAndNotBefore) {
+  std::vector<std::pair<int64_t, int64_t>> asked;
+  const Tensor t = normal({4, 3}, 1);
+  const Variable x = deferred(t, asked);
+  EXPECT_EQ(x.shape(), t.shape());
+  EXPECT_EQ(x.size(1), 3);
+  EXPECT_EQ(x.dtype(), DType::f32);
+  EXPECT_FALSE(x.quantized());
+  EXPECT_TRUE(asked.empty());
+  mul(x, x).backward(Tensor::full<float>(t.shape(), 1));
+  EXPECT_EQ(std::memcmp(x.value().raw(), t.raw(), t.bytes()), 0);
+  EXPECT_EQ(asked, (std::vector<std::pair<int64_t, int64_t>>{{0, 4}}));
+  EXPECT_EQ(x.grad().data<float>()[0], 2 * t.data<float>()[0]);
+}
+
+// Layers whose bands pay take the value in pieces, forward and backward; others the whole, once.
+TEST(ValueInPieces, OfAConvolutionGivesTheBitsOfTheWhole) {
+  struct Case {
+    int64_t window, groups;
+    bool bands;
+  };
+  for (const Case& c : {Case{1, 1, true}, Case{3, 48, true}, Case{3, 1, false}}) {
+    SCOPED_TRACE(testing::Message() << c.window << ' ' << c.groups);
+    const Tensor xv = normal({10, 64, 64, 48}, 1),
+                 wv = normal({48, c.window, c.window, 48 / c.groups}, 2),
+                 gy = normal({10, 64, 64, 48}, 3);
+    std::vector<std::pair<int64_t, int64_t>> asked, asked_of_gy;
+    const auto run = [&](const Variable& x) {
+      Conv2dOptions options;
+      options.groups = c.groups;
+      options.padding = {c.window / 2, c.window / 2, c.window / 2, c.window / 2};
+      const Variable w(wv, true), y = conv2d(x, w, Variable(), options);
+      in_pieces(y, asked_of_gy).backward(gy);
+      return std::array{y.value(), x.grad(), w.grad()};
+    };
+    const auto pieces = run(deferred(xv, asked)), whole = run(Variable(xv, true));
+    for (size_t i = 0; i < whole.size(); ++i)
+      EXPECT_EQ(std::memcmp(pieces[i].raw(), whole[i].raw(), whole[i].bytes()), 0) << i;
+    if (c.bands)
+      EXPECT_GT(asked.size(), 20U);
+    else
+      EXPECT_EQ(asked, (std::vector<std::pair<int64_t, int64_t>>{{0, 10 * 64 * 64}}));
+  }
 }
 
 // What a watch hears of the gradient of a convolution's input, and that gradient.

@@ -1,10 +1,10 @@
-#include "autograd/gradient.h"
+#include "autograd/deferred.h"
 
 #include "kernels/elementwise/elementwise.h"
 
 namespace stair::autograd {
 
-const Tensor& Gradient::whole() const {
+const Tensor& Deferred::whole() const {
   if (in_pieces()) {
     whole_ = Tensor::empty(shape_, DType::f32);
     rows_(0, shape_.numel() / shape_[shape_.rank() - 1], whole_.data<float>());
@@ -13,7 +13,7 @@ const Tensor& Gradient::whole() const {
   return whole_;
 }
 
-void Gradient::add(const Gradient& other) {
+void Deferred::add(const Deferred& other) {
   if (!defined()) {
     *this = other;
     return;
