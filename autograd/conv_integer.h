@@ -16,8 +16,9 @@ std::vector<float> conv_multiplier(const QParams& x, const QParams& w, int64_t o
 
 // y = b + conv(x, w) in f32 or f64, by float kernels or, for integer operands, the int8 kernels. b
 // may be undefined. An x in pieces is taken in bands where that pays (autograd/conv_bands.h).
+// sums: of integer operands, gathered where it is not null.
 Tensor conv_forward(const kernels::ConvShape& shape, const Deferred& x, const Tensor& w,
-                    const Tensor& b, const Shape& y_shape);
+                    const Tensor& b, const Shape& y_shape, ChannelSums* sums = nullptr);
 
 // The gradients of x (if want_x), w (if want_w) and b (if want_b); undefined where not wanted. A gy
 // in pieces is taken in bands or a few images at a time, a number that depends on the shape alone;

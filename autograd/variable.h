@@ -22,6 +22,15 @@ namespace stair::autograd {
 
 struct Record;
 
+// What batch norm needs to know of a value [...,C], gathered while it was written: for each channel
+// the mean, the sum of the squared distances from it, and the extremes, NaN left out.
+struct ChannelSums {
+  explicit ChannelSums(size_t channels)
+      : mean(channels), squares(channels), min(channels), max(channels) {}
+  std::vector<double> mean, squares;
+  std::vector<float> min, max;
+};
+
 // What the tape knows of a variable: everything but its value.
 struct GradNode {
   Tensor grad;
@@ -38,7 +47,13 @@ class Variable {
   const Tensor& value() const { return impl_->value.whole(); }
   // The same without asking for the whole of it.
   const Deferred& deferred() const { return impl_->value; }
-  void set_value(Deferred value) { impl_->value = std::move(value); }
+  void set_value(Deferred value) {
+    impl_->value = std::move(value);
+    impl_->sums = nullptr;
+  }
+  // Null unless the operation that made the value gathered them.
+  const std::shared_ptr<const ChannelSums>& sums() const { return impl_->sums; }
+  void set_sums(std::shared_ptr<const ChannelSums> sums) { impl_->sums = std::move(sums); }
   const Shape& shape() const { return impl_->value.shape(); }
   int64_t size(int dim) const { return shape()[dim]; }
   DType dtype() const { return impl_->value.dtype(); }
@@ -80,6 +95,7 @@ class Variable {
     std::shared_ptr<GradNode> node;
     Remake remake;
     std::shared_ptr<GradientWatch> watch;
+    std::shared_ptr<const ChannelSums> sums;
   };
   std::shared_ptr<Impl> impl_;
 };

@@ -123,10 +123,13 @@ Variable QatConv::quantized(const Variable& weight) const {
                                     : weight);
 }
 
-Variable QatConv::convolve(const Variable& x, const Variable& w, const Variable& bias) const {
+Variable QatConv::convolve(const Variable& x, const Variable& w, const Variable& bias,
+                           bool moments) const {
   if (options_.group_size > 0) return autograd::group_linear(x, w, bias);
-  return options_.linear ? autograd::linear(x, w, bias)
-                         : autograd::conv2d(x, w, bias, options_.conv);
+  if (options_.linear) return autograd::linear(x, w, bias);
+  autograd::Conv2dOptions conv = options_.conv;
+  conv.moments = moments;
+  return autograd::conv2d(x, w, bias, conv);
 }
 
 QatConv::Folded QatConv::folded(std::span<const Variable> in, float x_scale) const {
@@ -169,12 +172,12 @@ Variable QatConv::run(std::span<const Variable> in, Quantizer* next) const {
   const bool batch_statistics = options_.batch_norm && is_training() && !bn_frozen();
   if (!batch_statistics) {
     const Folded form = folded(in, in[0].quantized() ? in[0].value().qparams().scale[0] : 0);
-    return convolve(in[0], form.weight, form.bias);
+    return convolve(in[0], form.weight, form.bias, false);
   }
   if (in[7].defined()) ++*in[7].value().data<int64_t>();
   const Variable f = bn_factor(in[3], in[6], options_.eps, true);
   const Variable wq = (*weight_quantizer_)(autograd::mul(in[1], per_output_channel(f, in[1])));
-  const Variable z = convolve(in[0], divide_channels(wq, f), in[2]);
+  const Variable z = convolve(in[0], divide_channels(wq, f), in[2], true);
   autograd::BatchNormOptions bn;
   bn.training = true;
   bn.momentum = options_.momentum;

@@ -70,7 +70,7 @@ class QatConv final : public nn::Module {
   Folded folded_real_bias(std::span<const Variable> inputs) const;
   // forward_many, its result passed to `next` when there is one and the batch norm is on its own.
   Variable run(std::span<const Variable> inputs, Quantizer* next) const;
-  Variable convolve(const Variable& x, const Variable& w, const Variable& bias) const;
+  Variable convolve(const Variable& x, const Variable& w, const Variable& bias, bool moments) const;
 
   QatConvOptions options_;
   std::shared_ptr<Quantizer> weight_quantizer_;

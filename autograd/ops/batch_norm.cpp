@@ -110,6 +110,18 @@ Variable apply(std::span<const Variable> in, const Attributes& a) {
                     {a.get<bool>("training"), a.get<double>("momentum"), a.get<double>("eps")});
 }
 
+// What BatchStatistics makes of the values themselves.
+void read_sums(const ChannelSums& sums, int64_t rows, bool want_extremes, BatchMoments& m,
+               float* var, float* rest) {
+  float* const mean = m.mean.data<float>();
+  for (size_t c = 0; c < sums.mean.size(); ++c) {
+    mean[c] = static_cast<float>(sums.mean[c]);
+    rest[c] = static_cast<float>(sums.mean[c] - static_cast<double>(mean[c]));
+    var[c] = static_cast<float>(sums.squares[c] / static_cast<double>(rows));
+  }
+  if (want_extremes) m.min = sums.min, m.max = sums.max;
+}
+
 }  // namespace
 
 Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& beta,
@@ -175,10 +187,13 @@ BatchMoments batch_moments(const Variable& x, const Variable& gamma, const Varia
     m.max.resize(static_cast<size_t>(channels));
   }
   const Tensor var = empty(), rest = empty();
-  kernels::run<kernels::BatchStatistics<float>>(
-      {rows, channels, in.x.data<float>(), m.mean.data<float>(), var.data<float>(),
-       rest.data<float>(), want_extremes ? m.min.data() : nullptr,
-       want_extremes ? m.max.data() : nullptr});
+  if (x.sums())
+    read_sums(*x.sums(), rows, want_extremes, m, var.data<float>(), rest.data<float>());
+  else
+    kernels::run<kernels::BatchStatistics<float>>(
+        {rows, channels, in.x.data<float>(), m.mean.data<float>(), var.data<float>(),
+         rest.data<float>(), want_extremes ? m.min.data() : nullptr,
+         want_extremes ? m.max.data() : nullptr});
   for (int64_t c = 0; c < channels; ++c) {
     const double invstd = 1 / std::sqrt(static_cast<double>(var.data<float>()[c]) +
                                         static_cast<double>(static_cast<float>(options.eps)));

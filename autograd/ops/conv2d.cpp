@@ -87,11 +87,15 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& b,
                 const Conv2dOptions& options) {
   const kernels::ConvShape s = check(x, w, b, options);
   const bool integers = integer_operands("conv2d", x, w);
-  const auto forward = [s, wv = w.value(),
-                        bv = b.defined() ? dequantize(b.value()) : Tensor()](const Deferred& xv) {
-    return conv_forward(s, xv, wv, bv, {s.n, s.oh(), s.ow(), s.o});
+  const auto forward = [s, wv = w.value(), bv = b.defined() ? dequantize(b.value()) : Tensor()](
+                           const Deferred& xv, ChannelSums* sums) {
+    return conv_forward(s, xv, wv, bv, {s.n, s.oh(), s.ow(), s.o}, sums);
   };
-  Tensor values = forward(x.deferred());  // may have asked x for the whole, which then is kept
+  const auto sums = options.moments && integers && s.rows() > 0
+                        ? std::make_shared<ChannelSums>(static_cast<size_t>(s.o))
+                        : nullptr;
+  Tensor values =
+      forward(x.deferred(), sums.get());  // may have asked x for the whole, which then is kept
   Variable y = record(
       "conv2d", {x, w, b}, std::move(values),
       [s, kept = Kept(x), wv = w.value(), watch = x.watch(),
@@ -102,7 +106,8 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& b,
       tracing() ? attributes(options) : Attributes{});
   // The integer kernels take a small part of what the two float products of the backward take.
   if (integers && recompute_enabled())
-    y.set_remake([forward, xv = x.value()] { return forward(xv); });
+    y.set_remake([forward, xv = x.value()] { return forward(xv, nullptr); });
+  y.set_sums(sums);
   return y;
 }
 

@@ -15,7 +15,7 @@
 //         b = (residual.q - residual.zero_point) * residual.scale  (one rounded product)
 //         result = clamp(rne((a + b) * sum.inv_scale) + sum.zero_point, sum.lo, sum.hi)
 // float(acc) rounds to nearest even. Exact (==) on every instruction set and for any number of
-// threads.
+// threads. The moments of real results have the same bits for any number of threads.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +46,14 @@ struct Residual {
 
 enum class ConvOutput { acc, real, code };
 
+// What batch norm needs to know of real results: for each output channel the mean over all pixels,
+// the sum of the squared distances from it, and the extremes, NaN left out. Empty: it is not asked
+// for.
+struct ChannelMoments {
+  double *mean = nullptr, *squares = nullptr;  // [O]
+  float *min = nullptr, *max = nullptr;        // [O]
+};
+
 struct ConvInt8 {
   struct Args {
     ConvShape s;
@@ -64,7 +72,8 @@ struct ConvInt8 {
     const float* bias = nullptr;        // [O] or null
     Requant requant = {};
     Residual residual = {};
-    void* y;  // [N,OH,OW,O] s32, f32, u8 or s8
+    void* y;                      // [N,OH,OW,O] s32, f32, u8 or s8
+    ChannelMoments moments = {};  // written beside a real output; at least one pixel
   };
   struct Impl {
     // A call that is ready to run, as often as wanted: reads all of `args` now but the targets of

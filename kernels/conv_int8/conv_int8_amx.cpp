@@ -19,6 +19,7 @@ namespace {
 #include "kernels/conv_int8/epilogue.inc"
 #include "kernels/conv_int8/unrolled.inc"
 #include "kernels/conv_int8/narrow.inc"
+#include "kernels/conv_int8/gathered.inc"
 // clang-format on
 
 constexpr int64_t kTileRows = 16, kTileBytes = 64, kRowBlock = 2 * kTileRows, kPanelCols = 32;
@@ -75,13 +76,25 @@ void finish_block(const PanelTask& t, int64_t first_row, int64_t rows, const int
     const Vector::Int offset = Vector::load(t.channels.offset + col);
     const Vector::Float multiplier = Vector::load(t.channels.multiplier + col);
     const Vector::Float bias = Vector::load(t.channels.bias + col);
-    for (int64_t row = 0; row < rows; ++row) {
-      Vector::Int acc = Vector::add(Vector::load(sums + row * kPanelCols + col), offset);
-      if (t.row_sums)
-        acc = Vector::sub(acc, Vector::mul(Vector::load(t.channels.w_zero_point + col),
-                                           Vector::splat(t.row_sums[first_row + row])));
-      finish<kOutput>(t, t.at[first_row + row] + col, col, acc, multiplier, bias);
+    const auto accumulator = [&](int64_t row) {
+      const Vector::Int acc = Vector::add(Vector::load(sums + row * kPanelCols + col), offset);
+      if (!t.row_sums) return acc;
+      return Vector::sub(acc, Vector::mul(Vector::load(t.channels.w_zero_point + col),
+                                          Vector::splat(t.row_sums[first_row + row])));
+    };
+    if constexpr (kOutput == TileOutput::moments) {
+      Gathered moments(t.moments, t.moments.fresh && first_row == 0, col,
+                       real_of(accumulator(0), multiplier, bias));
+      for (int64_t row = 0; row < rows; ++row) {
+        const Vector::Float y = real_of(accumulator(row), multiplier, bias);
+        store_real(t, t.at[first_row + row] + col, col, y);
+        moments.add(y);
+      }
+      moments.store();
+      continue;
     }
+    for (int64_t row = 0; row < rows; ++row)
+      finish<kOutput>(t, t.at[first_row + row] + col, col, accumulator(row), multiplier, bias);
   }
 }
 
@@ -149,6 +162,8 @@ void multiply_panel(const PanelTask& t) {
       return panel_as<TileOutput::acc>(t);
     case TileOutput::real:
       return panel_as<TileOutput::real>(t);
+    case TileOutput::moments:
+      return panel_as<TileOutput::moments>(t);
     case TileOutput::code:
       return panel_as<TileOutput::code>(t);
     case TileOutput::narrow:

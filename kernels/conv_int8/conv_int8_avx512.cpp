@@ -13,6 +13,7 @@ namespace {
 #include "kernels/conv_int8/epilogue.inc"
 #include "kernels/conv_int8/unrolled.inc"
 #include "kernels/conv_int8/narrow.inc"
+#include "kernels/conv_int8/gathered.inc"
 // clang-format on
 
 constexpr int kRowBlock = 12, kPanelVectors = 2;

@@ -28,6 +28,31 @@ int32_t accumulate(const ConvInt8::Args& a, int64_t n, int64_t oy, int64_t ox, i
   return static_cast<int32_t>(sum);
 }
 
+// Of the real results in a.y.
+void write_moments(const ConvInt8::Args& a) {
+  const float* const y = static_cast<const float*>(a.y);
+  const int64_t rows = a.s.rows();
+  for (int64_t o = 0; o < a.s.o; ++o) {
+    double sum = 0, squares = 0;
+    float min = y[o], max = y[o];
+    for (int64_t r = 0; r < rows; ++r) {
+      const float value = y[r * a.s.o + o];
+      sum += static_cast<double>(value);
+      if (value < min || std::isnan(min)) min = value;
+      if (value > max || std::isnan(max)) max = value;
+    }
+    const double mean = sum / static_cast<double>(rows);
+    for (int64_t r = 0; r < rows; ++r) {
+      const double distance = static_cast<double>(y[r * a.s.o + o]) - mean;
+      squares += distance * distance;
+    }
+    a.moments.mean[o] = mean;
+    a.moments.squares[o] = squares;
+    a.moments.min[o] = min;
+    a.moments.max[o] = max;
+  }
+}
+
 void conv_plainly(const ConvInt8::Args& args) {
   ConvInt8::Args a = args;
   std::vector<int8_t> codes;
@@ -45,6 +70,7 @@ void conv_plainly(const ConvInt8::Args& args) {
       for (int64_t o = 0; o < a.s.o; ++o)
         write_output(a, (row * ow + ox) * a.s.o + o, o, accumulate(a, row / oh, row % oh, ox, o));
   });
+  if (a.moments.mean != nullptr) write_moments(a);
 }
 
 constexpr ConvInt8::Impl kConvInt8{[](const ConvInt8::Args& args) -> std::function<void()> {

@@ -103,16 +103,21 @@ PanelTask panel_task(const Plan& plan, int64_t unit) {
   return task;
 }
 
-void run_task(const Plan& plan, int64_t row_task, int64_t unit_task) {
+// `before`: pixels of the part's tasks before this one. Returns those with this one.
+int64_t run_task(const Plan& plan, int64_t row_task, int64_t unit_task, TaskMoments& moments,
+                 int64_t part, int64_t before) {
   const bool sums_needed = plan.args.w_zero_point != nullptr;
   const auto most = static_cast<size_t>(ceil_div(plan.rows.most_rows(), 16) * 16);
   const size_t panel_bytes = plan.layout.blocks > 0 ? plan.layout.panel_codes : 0;
-  Scratch scratch(panel_bytes + most * 12 + plan.rows.scratch_bytes());
-  uint8_t* panel = scratch.as<uint8_t>();
+  const int64_t cols = plan.kernel.panel_cols;
+  const size_t moment_bytes =
+      moments.wanted() ? sizeof(float) * static_cast<size_t>(GatheredMoments::kArrays * cols) : 0;
+  Scratch scratch(moment_bytes + panel_bytes + most * 12 + plan.rows.scratch_bytes());
+  uint8_t* panel = scratch.as<uint8_t>() + moment_bytes;
   int64_t* at = reinterpret_cast<int64_t*>(panel + panel_bytes);
   int32_t* row_sums = reinterpret_cast<int32_t*>(at + most);
   uint8_t* a = reinterpret_cast<uint8_t*>(row_sums + most);
-  plan.rows.outputs(row_task, at);
+  const int64_t pixels = plan.rows.outputs(row_task, at);
   RowSource::Pieces pieces;
   int64_t group = -1;
   const int64_t end = std::min(plan.layout.units, (unit_task + 1) * plan.unit_chunk);
@@ -128,6 +133,7 @@ void run_task(const Plan& plan, int64_t row_task, int64_t unit_task) {
       plan.kernel.unpack(unit_task_of.w, plan.layout.blocks, plan.args.w_bits, panel);
       unit_task_of.w = panel;
     }
+    unit_task_of.moments = {scratch.as<float>(), cols, true};
     for (int64_t i = 0; i < pieces.count; ++i) {
       const Piece& piece = pieces[i];
       PanelTask task = unit_task_of;
@@ -144,17 +150,29 @@ void run_task(const Plan& plan, int64_t row_task, int64_t unit_task) {
       task.last_skips = piece.last_skips;
       task.at = at + piece.first;
       plan.kernel.panel(task);
+      if (piece.rows > 0) unit_task_of.moments.fresh = false;
     }
+    if (moments.wanted())
+      moments.add(
+          part, before, pixels,
+          unit / plan.layout.panels * plan.layout.group_channels + unit % plan.layout.panels * cols,
+          unit_task_of.cols, unit_task_of.moments);
   }
+  return before + pixels;
 }
 
 }  // namespace
 
 std::function<void()> gemm_bind(const GemmKernel& kernel, const ConvInt8::Args& args) {
   return [plan = std::make_shared<const Plan>(kernel, args)] {
-    parallel_tasks(plan->rows.tasks() * plan->unit_tasks, [&](int64_t task) {
-      run_task(*plan, task / plan->unit_tasks, task % plan->unit_tasks);
+    TaskMoments moments(plan->args.moments, plan->args.s.o, plan->rows.tasks());
+    parallel_tasks(moments.parts() * plan->unit_tasks, [&](int64_t task) {
+      const int64_t part = task / plan->unit_tasks;
+      int64_t pixels = 0;
+      for (int64_t row = moments.first_task(part); row < moments.first_task(part + 1); ++row)
+        pixels = run_task(*plan, row, task % plan->unit_tasks, moments, part, pixels);
     });
+    if (moments.wanted()) moments.combine();
   };
 }
 

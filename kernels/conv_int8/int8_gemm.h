@@ -16,7 +16,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/conv_int8/conv_int8.h"
+#include "kernels/conv_int8/moments.h"
 
 namespace stair::kernels {
 
@@ -32,8 +32,8 @@ struct RequantSteps {
 };
 
 // narrow: codes whose steps certainly fit 32 bits, so that the clamp comes after the rounding, on
-// bytes.
-enum class TileOutput { acc, real, code, narrow, residual };
+// bytes. moments: real results, whose moments are gathered.
+enum class TileOutput { acc, real, moments, code, narrow, residual };
 
 // The clamp on bytes. Signed codes are shifted by 128 until they are stored.
 struct ByteClamp {
@@ -76,6 +76,7 @@ struct PanelTask {
   const uint8_t* residual;
   const int64_t* at;  // elements from y to each row's output
   const TileEpilogue* epilogue;
+  GatheredMoments moments;
 };
 
 // Rows of A from the picture.

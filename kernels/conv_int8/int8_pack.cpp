@@ -108,7 +108,7 @@ TileEpilogue tile_epilogue(const ConvInt8::Args& args) {
       e.output = TileOutput::acc;
       break;
     case ConvOutput::real:
-      e.output = TileOutput::real;
+      e.output = args.moments.mean != nullptr ? TileOutput::moments : TileOutput::real;
       break;
     case ConvOutput::code:
       e.output = args.residual.q   ? TileOutput::residual

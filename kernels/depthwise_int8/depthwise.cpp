@@ -121,9 +121,14 @@ void interleave_row(const Plan& plan, int64_t n, int64_t oy, int64_t count, int6
   }
 }
 
-void run_band(const Plan& plan, int64_t n, int64_t first, int64_t last, int64_t c) {
+// `before`: pixels of the part's bands before this one.
+void run_band(const Plan& plan, int64_t n, int64_t first, int64_t last, int64_t c,
+              TaskMoments& moments, int64_t part, int64_t before) {
   const ConvInt8::Args& args = plan.args;
   const ConvShape& s = args.s;
+  const Scratch gathered(
+      moments.wanted() ? sizeof(float) * static_cast<size_t>(GatheredMoments::kArrays * plan.chunk)
+                       : 0);
   Scratch scratch(
       static_cast<size_t>(plan.layout.groups * plan.columns * plan.chunk * 4 + plan.chunk));
   uint8_t* zero_points = scratch.as<uint8_t>() + plan.layout.groups * plan.columns * plan.chunk * 4;
@@ -149,6 +154,7 @@ void run_band(const Plan& plan, int64_t n, int64_t first, int64_t last, int64_t 
                        plan.channels.bias + c, nullptr};
   row.tile.cols = channels;
   row.tile.epilogue = &plan.epilogue;
+  row.tile.moments = {gathered.as<float>(), plan.chunk, true};
   const int64_t code_bytes = args.output == ConvOutput::code ? 1 : 4;
   for (int64_t oy = first, count = 1; oy < last; oy += count) {
     count = plan.layout.lower > 0 && oy + 1 < last ? 2 : 1;
@@ -159,7 +165,10 @@ void run_band(const Plan& plan, int64_t n, int64_t first, int64_t last, int64_t 
     row.tile.residual =
         args.residual.q ? static_cast<const uint8_t*>(args.residual.q) + at : nullptr;
     plan.kernel.row(row);
+    row.tile.moments.fresh = false;
   }
+  if (moments.wanted())
+    moments.add(part, before, (last - first) * s.ow(), c, channels, row.tile.moments);
 }
 
 }  // namespace
@@ -196,14 +205,26 @@ void depthwise_pack(const DepthwiseKernel& kernel, const ConvInt8::Args& args, v
 
 std::function<void()> depthwise_bind(const DepthwiseKernel& kernel, const ConvInt8::Args& args) {
   return [plan = std::make_shared<const Plan>(kernel, args)] {
-    const int64_t chunks = plan->chunks, bands = plan->bands;
+    const int64_t chunks = plan->chunks, bands = plan->bands, oh = plan->args.s.oh();
+    TaskMoments moments(plan->args.moments, plan->args.s.o, plan->args.s.n * bands);
     // Chunks of channels innermost: tasks that follow each other share the cache lines of the
     // picture.
-    parallel_tasks(plan->tasks(), [&](int64_t task) {
-      const int64_t band = task / chunks % bands, n = task / (chunks * bands);
-      run_band(*plan, n, band * plan->band, std::min(plan->args.s.oh(), (band + 1) * plan->band),
-               task % chunks * plan->chunk);
+    const auto run = [&](int64_t band, int64_t chunk, int64_t part, int64_t before) {
+      const int64_t first = band % bands * plan->band, last = std::min(oh, first + plan->band);
+      run_band(*plan, band / bands, first, last, chunk * plan->chunk, moments, part, before);
+      return before + (last - first) * plan->args.s.ow();
+    };
+    if (!moments.wanted())
+      return parallel_tasks(plan->tasks(),
+                            [&](int64_t task) { run(task / chunks, task % chunks, 0, 0); });
+    parallel_tasks(moments.parts(), [&](int64_t part) {
+      int64_t before = 0, behind = 0;
+      for (int64_t band = moments.first_task(part); band < moments.first_task(part + 1); ++band) {
+        for (int64_t chunk = 0; chunk < chunks; ++chunk) behind = run(band, chunk, part, before);
+        before = behind;
+      }
     });
+    moments.combine();
   };
 }
 

@@ -10,6 +10,7 @@ namespace {
 #include "kernels/conv_int8/epilogue.inc"
 #include "kernels/conv_int8/unrolled.inc"
 #include "kernels/conv_int8/narrow.inc"
+#include "kernels/conv_int8/gathered.inc"
 // clang-format on
 
 constexpr int kRowsPerGroup = 2, kChunkVectors = 4, kPixels = 8, kPixelsOfTwo = 8;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autograd/batch_norm_passes.h"
 #include "autograd/ops/add.h"
 #include "autograd/ops/avg_pool2d.h"
 #include "autograd/ops/concat.h"
@@ -264,6 +265,33 @@ TEST(IntegerOpsExact, ChannelParametersAreGivenUpWhenChannelsMove) {
   const Variable y = reshape(Variable(w), {3, 4});
   EXPECT_FALSE(y.quantized());
   expect_equal(y.value(), dequantize(w).reshape({3, 4}));
+}
+
+// A convolution of integers may gather the statistics that batch norm otherwise reads from it.
+TEST(IntegerConv2d, GathersTheSumsOfBatchNorm) {
+  const Variable x(random_codes({3, 9, 9, 24}, DType::u8, per_tensor(0.05F, 30, 0, 255), 1)),
+      w(random_codes({40, 3, 3, 24}, DType::s8, per_tensor(0.02F, 0, -128, 127), 2));
+  Conv2dOptions options;
+  EXPECT_EQ(conv2d(x, w, Variable(), options).sums(), nullptr);
+  options.moments = true;
+  Variable y = conv2d(x, w, Variable(), options);
+  ASSERT_NE(y.sums(), nullptr);
+  const auto moments = [](const Variable& values) {
+    const Variable mean(Tensor::zeros({40}, DType::f32)), var(Tensor::full<float>({40}, 1));
+    const BatchMoments m =
+        batch_moments(values, Variable(), Variable(), mean, var, {.training = true}, true);
+    std::vector<float> all = m.min;
+    all.insert(all.end(), m.max.begin(), m.max.end());
+    for (const Tensor& t : {m.mean, m.invstd, m.scale, m.shift, mean.value(), var.value()})
+      all.insert(all.end(), t.data<float>(), t.data<float>() + 40);
+    return all;
+  };
+  const std::vector<float> gathered = moments(y), read = moments(y.detach());
+  ASSERT_EQ(gathered.size(), read.size());
+  for (size_t i = 0; i < read.size(); ++i)
+    ASSERT_NEAR(gathered[i], read[i], 2e-6 * std::max(1.0F, std::abs(read[i]))) << i;
+  y.set_value(Tensor::zeros(y.shape(), DType::f32));
+  EXPECT_EQ(y.sums(), nullptr);  // they were another value's
 }
 
 }  // namespace stair::autograd

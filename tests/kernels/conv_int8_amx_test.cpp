@@ -16,7 +16,7 @@ int amx_emulation_faults();
 namespace {
 
 // The output of the emulated kernel.
-std::vector<uint8_t> run_emulated(const Int8Case& c) {
+std::vector<uint8_t> run_emulated(const Int8Case& c, const ChannelMoments& moments = {}) {
   Registry registry;
   register_conv_int8_amx_emulated(registry);
   const auto& impl = *static_cast<const ConvInt8::Impl*>(registry.all().at(0).impl);
@@ -28,6 +28,7 @@ std::vector<uint8_t> run_emulated(const Int8Case& c) {
   std::vector<uint8_t> y(c.output_bytes());
   args.packed = aligned;
   args.y = y.data();
+  args.moments = moments;
   impl.bind(args)();
   return y;
 }
@@ -45,6 +46,17 @@ TEST(ConvInt8AmxExact, EmulatedTilesAgreeOnRandomShapes) {
   if (detected_isa() < Isa::vnni) GTEST_SKIP() << "the epilogue needs AVX-512";
   for (uint64_t seed = 5000; seed < 5200; ++seed)
     expect_emulated_exact(random_int8_case(seed, false), str("seed ", seed));
+}
+
+TEST(ConvInt8AmxExact, EmulatedTilesGatherMoments) {
+  if (detected_isa() < Isa::vnni) GTEST_SKIP() << "the epilogue needs AVX-512";
+  for (uint64_t seed = 5000; seed < 5200; ++seed) {
+    Int8Case c = random_int8_case(seed, false);
+    c.set_output(ConvOutput::real);
+    Int8Moments m(c.args.s.o);
+    EXPECT_EQ(run_emulated(c, m.targets()), run_emulated(c));
+    expect_moments(c, m);
+  }
 }
 
 TEST(ConvInt8AmxExact, EmulatedTilesAgreeOnPackedWeights) {

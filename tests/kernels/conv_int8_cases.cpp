@@ -114,16 +114,36 @@ std::string Int8Case::describe() const {
              args.w_bits, args.residual.q ? " residual" : "");
 }
 
-std::vector<uint8_t> Int8Case::run(Isa isa) const {
+std::vector<uint8_t> Int8Case::run(Isa isa, const ChannelMoments& moments) const {
   IsaScope scope(isa);
   std::vector<uint8_t> y(output_bytes() + 64, 0xA5);
   ConvInt8::Args call = args;
   call.y = y.data();
+  call.moments = moments;
   conv_int8(call);
   EXPECT_TRUE(std::all_of(y.end() - 64, y.end(), [](uint8_t b) { return b == 0xA5; }))
       << "wrote past y: " << describe();
   y.resize(output_bytes());
   return y;
+}
+
+Int8Moments::Int8Moments(int64_t channels)
+    : mean(static_cast<size_t>(channels), NAN), squares(mean), min(mean.size(), NAN), max(min) {}
+
+void expect_moments(const Int8Case& c, const Int8Moments& m) {
+  Int8Moments expected(c.args.s.o);
+  (void)c.run(Isa::ref, expected.targets());
+  const auto rows = static_cast<double>(c.args.s.rows());
+  for (size_t o = 0; o < m.mean.size(); ++o) {
+    const double min = static_cast<double>(expected.min[o]),
+                 max = static_cast<double>(expected.max[o]), range = max - min,
+                 tiny = 1e-12 * std::max(std::abs(min), std::abs(max));
+    ASSERT_EQ(m.min[o], expected.min[o]) << o << ' ' << c.describe();
+    ASSERT_EQ(m.max[o], expected.max[o]) << o << ' ' << c.describe();
+    ASSERT_NEAR(m.mean[o], expected.mean[o], 1e-6 * range + tiny) << o << ' ' << c.describe();
+    ASSERT_NEAR(m.squares[o], expected.squares[o], 2e-6 * range * range * rows + tiny)
+        << o << ' ' << c.describe();
+  }
 }
 
 ConvShape random_conv_shape(Random& random, bool depthwise) {

@@ -38,8 +38,20 @@ struct Int8Case {
   size_t output_bytes() const;
   std::string describe() const;
   // The output of the kernel that instruction set `isa` chooses.
-  std::vector<uint8_t> run(Isa isa) const;
+  std::vector<uint8_t> run(Isa isa, const ChannelMoments& moments = {}) const;
 };
+
+// Memory for ChannelMoments.
+struct Int8Moments {
+  std::vector<double> mean, squares;
+  std::vector<float> min, max;
+
+  explicit Int8Moments(int64_t channels);
+  ChannelMoments targets() { return {mean.data(), squares.data(), min.data(), max.data()}; }
+  bool operator==(const Int8Moments&) const = default;
+};
+// Expects moments of c's real results to be the reference's but for the rounding of sums.
+void expect_moments(const Int8Case& c, const Int8Moments& m);
 
 // Windows 1 to 5, strides to 3, dilation, uneven padding, groups; `depthwise` sets groups = C = O.
 ConvShape random_conv_shape(Random& random, bool depthwise);

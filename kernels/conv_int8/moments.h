@@ -1,0 +1,48 @@
+// Statistics of a convolution's real results, gathered while they are written.
+#pragma once
+
+#include "core/storage.h"
+#include "kernels/conv_int8/conv_int8.h"
+
+namespace stair::kernels {
+
+// What a kernel gathers of a task's results of each channel, in floats: the first result, the sum
+// and the sum of squares of what the others are from there, the least and the greatest. The five
+// arrays are `stride` floats apart.
+struct GatheredMoments {
+  static constexpr int64_t kArrays = 5;
+  float* memory = nullptr;  // null: nothing is wanted
+  int64_t stride = 0;
+  bool fresh = false;  // nothing was gathered so far
+};
+
+// Those of all tasks, as ChannelMoments. The tasks are cut into parts by their number alone; the
+// moments of a part's tasks, and then those of the parts, are put together in order, in double.
+// Source: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm" (1979).
+class TaskMoments {
+ public:
+  // Of `tasks` tasks that follow each other. Where `to` is empty, nothing is gathered and each task
+  // is a part.
+  TaskMoments(const ChannelMoments& to, int64_t channels, int64_t tasks);
+  bool wanted() const { return to_.mean != nullptr; }
+  int64_t parts() const { return parts_; }
+  int64_t first_task(int64_t part) const { return tasks_ * part / parts_; }
+  // Channels [first, first + count) of the next `pixels` pixels of a part, behind `before` of them;
+  // from one thread at a time for a part and channel.
+  void add(int64_t part, int64_t before, int64_t pixels, int64_t first, int64_t count,
+           const GatheredMoments& of);
+  void combine();
+
+ private:
+  struct Totals {
+    double *mean, *squares;
+    float *min, *max;
+  };
+  Totals totals(int64_t part) const;
+
+  ChannelMoments to_;
+  int64_t channels_, tasks_, parts_;
+  Scratch doubles_, floats_, pixels_;  // pixels_: of each part
+};
+
+}  // namespace stair::kernels
