@@ -193,22 +193,26 @@ ConvBand ConvBands::depthwise(int64_t i) const {
 }
 
 Tensor forward_in_bands(const kernels::ConvShape& shape, const Deferred& x, const Tensor& w,
-                        const Tensor& b) {
+                        const Tensor& b, const kernels::ChannelMoments& wanted) {
   Tensor y = Tensor::empty({shape.n, shape.oh(), shape.ow(), shape.o}, DType::f32);
   const ConvBands bands(shape);
-  const int64_t tasks = std::min(bands.count(), kTasks);
-  parallel_tasks(tasks, [&](int64_t task) {
+  kernels::TaskMoments moments(wanted, shape.o, bands.count());
+  parallel_tasks(moments.parts(), [&](int64_t part) {
     const SerialLoops serial;
-    const int64_t end = bands.count() * (task + 1) / tasks;
-    for (int64_t i = bands.count() * task / tasks; i < end; ++i) {
+    int64_t before = 0;
+    for (int64_t i = moments.first_task(part); i < moments.first_task(part + 1); ++i) {
       const ConvBand band = bands[i];
       if (band.gw.count() == 0) continue;
       const Reals reals(x, band.x);
+      float* const out = y.data<float>() + band.gw.first * shape.o;
       kernels::run<kernels::ConvForward<float>>({band.weights, reals.data(), w.data<float>(),
-                                                 b.defined() ? b.data<float>() : nullptr,
-                                                 y.data<float>() + band.gw.first * shape.o});
+                                                 b.defined() ? b.data<float>() : nullptr, out});
+      if (!moments.wanted()) continue;
+      moments.add(part, before, band.gw.count(), out);
+      before += band.gw.count();
     }
   });
+  if (moments.wanted()) moments.combine();
   return y;
 }
 

@@ -7,6 +7,7 @@
 
 #include "autograd/gradient.h"
 #include "kernels/conv/conv.h"
+#include "kernels/moments/moments.h"
 
 namespace stair::autograd {
 
@@ -42,8 +43,9 @@ class ConvBands {
 };
 
 // conv(x, w) + b as the kernels give it for the whole, bit for bit; all f32, b may be undefined.
+// Where `moments` is not empty, those of the result.
 Tensor forward_in_bands(const kernels::ConvShape& shape, const Deferred& x, const Tensor& w,
-                        const Tensor& b);
+                        const Tensor& b, const kernels::ChannelMoments& moments = {});
 
 struct BandedBackward {
   kernels::ConvShape shape;

@@ -155,8 +155,12 @@ std::vector<float> conv_multiplier(const QParams& x, const QParams& w, int64_t o
 
 Tensor conv_forward(const kernels::ConvShape& shape, const Deferred& deferred, const Tensor& w,
                     const Tensor& b, const Shape& y_shape, ChannelSums* sums) {
+  const kernels::ChannelMoments moments =
+      sums == nullptr ? kernels::ChannelMoments{}
+                      : kernels::ChannelMoments{sums->mean.data(), sums->squares.data(),
+                                                sums->min.data(), sums->max.data()};
   if (deferred.in_pieces() && y_shape.rank() == 4 && ConvBands::pay(shape))
-    return forward_in_bands(shape, deferred, dequantize(w), b);
+    return forward_in_bands(shape, deferred, dequantize(w), b, moments);
   const Tensor& x = deferred.whole();
   if (x.quantized() && w.quantized()) {
     Tensor y = Tensor::empty(y_shape, DType::f32);
@@ -167,8 +171,7 @@ Tensor conv_forward(const kernels::ConvShape& shape, const Deferred& deferred, c
     args.output = kernels::ConvOutput::real;
     args.multiplier = multiplier.data();
     args.bias = b.defined() ? b.data<float>() : nullptr;
-    if (sums != nullptr)
-      args.moments = {sums->mean.data(), sums->squares.data(), sums->min.data(), sums->max.data()};
+    args.moments = moments;
     kernels::conv_int8(args);
     return y;
   }

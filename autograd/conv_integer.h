@@ -16,7 +16,7 @@ std::vector<float> conv_multiplier(const QParams& x, const QParams& w, int64_t o
 
 // y = b + conv(x, w) in f32 or f64, by float kernels or, for integer operands, the int8 kernels. b
 // may be undefined. An x in pieces is taken in bands where that pays (autograd/conv_bands.h).
-// sums: of integer operands, gathered where it is not null.
+// sums: of integer operands or of such bands, gathered where it is not null.
 Tensor conv_forward(const kernels::ConvShape& shape, const Deferred& x, const Tensor& w,
                     const Tensor& b, const Shape& y_shape, ChannelSums* sums = nullptr);
 

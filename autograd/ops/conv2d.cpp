@@ -1,5 +1,6 @@
 #include "autograd/ops/conv2d.h"
 
+#include "autograd/conv_bands.h"
 #include "autograd/conv_integer.h"
 #include "autograd/dequantize.h"
 #include "autograd/op.h"
@@ -91,9 +92,10 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& b,
                            const Deferred& xv, ChannelSums* sums) {
     return conv_forward(s, xv, wv, bv, {s.n, s.oh(), s.ow(), s.o}, sums);
   };
-  const auto sums = options.moments && integers && s.rows() > 0
-                        ? std::make_shared<ChannelSums>(static_cast<size_t>(s.o))
-                        : nullptr;
+  // What reads a batch norm's formula mostly is followed by one itself.
+  const bool gathers = integers ? options.moments : x.deferred().in_pieces() && ConvBands::pay(s);
+  const auto sums =
+      gathers && s.rows() > 0 ? std::make_shared<ChannelSums>(static_cast<size_t>(s.o)) : nullptr;
   Tensor values =
       forward(x.deferred(), sums.get());  // may have asked x for the whole, which then is kept
   Variable y = record(

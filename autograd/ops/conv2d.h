@@ -12,7 +12,7 @@ struct Conv2dOptions {
   std::array<int64_t, 4> padding = {0, 0, 0, 0};  // top, left, bottom, right
   std::array<int64_t, 2> dilation = {1, 1};
   int64_t groups = 1;
-  bool moments = false;  // batch norm follows: of integers, gather what it needs (ChannelSums)
+  bool moments = false;  // of integers: gather what a batch norm behind it needs (ChannelSums)
 };
 
 // y[n,oy,ox,o] = b[o] + sum x[n, oy*sh - top + ky*dh, ox*sw - left + kx*dw, g*I + i] * w[o,ky,kx,i]

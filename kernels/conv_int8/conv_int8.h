@@ -23,6 +23,7 @@
 
 #include "core/storage.h"
 #include "kernels/conv/conv.h"
+#include "kernels/moments/moments.h"
 
 namespace stair::kernels {
 
@@ -45,14 +46,6 @@ struct Residual {
 };
 
 enum class ConvOutput { acc, real, code };
-
-// What batch norm needs to know of real results: for each output channel the mean over all pixels,
-// the sum of the squared distances from it, and the extremes, NaN left out. Empty: it is not asked
-// for.
-struct ChannelMoments {
-  double *mean = nullptr, *squares = nullptr;  // [O]
-  float *min = nullptr, *max = nullptr;        // [O]
-};
 
 struct ConvInt8 {
   struct Args {

@@ -16,7 +16,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/conv_int8/moments.h"
+#include "kernels/conv_int8/conv_int8.h"
 
 namespace stair::kernels {
 

@@ -117,6 +117,36 @@ TEST(ConvBands, OfAFormulaGiveTheBitsOfTheWhole) {
   EXPECT_GE(in_bands, 20);
 }
 
+TEST(ConvBands, GatherTheMomentsOfTheirResult) {
+  for (const uint64_t seed : {4, 5, 8, 13}) {
+    const Layer layer(drawn(seed));
+    const auto channels = static_cast<size_t>(layer.s.o);
+    std::vector<double> mean(channels), squares(channels);
+    std::vector<float> min(channels), max(channels);
+    const Tensor b = Tensor::full<float>({layer.s.o}, 100);
+    const Tensor y = forward_in_bands(layer.s, Layer::formula(layer.x), layer.w, b,
+                                      {mean.data(), squares.data(), min.data(), max.data()});
+    const int64_t rows = layer.s.rows();
+    for (int64_t o = 0; o < layer.s.o; ++o) {
+      SCOPED_TRACE(testing::Message() << seed << ' ' << o);
+      double sum = 0, distances = 0;
+      float low = y.data<float>()[o], high = low;
+      for (int64_t i = o; i < y.numel(); i += layer.s.o) {
+        sum += static_cast<double>(y.data<float>()[i]);
+        low = std::min(low, y.data<float>()[i]);
+        high = std::max(high, y.data<float>()[i]);
+      }
+      for (int64_t i = o; i < y.numel(); i += layer.s.o)
+        distances += std::pow(static_cast<double>(y.data<float>()[i]) - sum / rows, 2);
+      const auto at = static_cast<size_t>(o);
+      ASSERT_NEAR(mean[at], sum / rows, 1e-6 * static_cast<double>(high - low) + 1e-10);
+      ASSERT_NEAR(squares[at], distances, 1e-5 * distances + 1e-10);
+      ASSERT_EQ(min[at], low);
+      ASSERT_EQ(max[at], high);
+    }
+  }
+}
+
 TEST(ConvBands, GiveTheGradientsOfTheMiddleLayersOfNetworks) {
   for (const int64_t stride : {1, 2}) {
     ConvShape s{.n = 2, .h = 56, .w = 56, .c = 96, .o = 96, .kh = 3, .kw = 3};

@@ -1,6 +1,8 @@
-#include "kernels/conv_int8/moments.h"
+#include "kernels/moments/moments.h"
 
 #include <algorithm>
+
+#include "kernels/norm/norm.h"
 
 namespace stair::kernels {
 namespace {
@@ -61,6 +63,19 @@ void TaskMoments::add(int64_t part, int64_t before, int64_t pixels, int64_t firs
     all.min[c] = std::min(all.min[c], low[i]);
     all.max[c] = std::max(all.max[c], high[i]);
   }
+}
+
+void TaskMoments::add(int64_t part, int64_t before, int64_t rows, const float* y) {
+  const Scratch memory(sizeof(float) * static_cast<size_t>(GatheredMoments::kArrays * channels_));
+  float *const mean = memory.as<float>(), *const rest = mean + channels_,
+               *const var = rest + channels_, *const min = var + channels_;
+  run<BatchStatistics<float>>({rows, channels_, y, mean, var, rest, min, min + channels_});
+  // As sums of the distances from the rounded mean.
+  for (int64_t c = 0; c < channels_; ++c) {
+    rest[c] *= static_cast<float>(rows);
+    var[c] *= static_cast<float>(rows);
+  }
+  add(part, before, rows, 0, channels_, {mean, channels_});
 }
 
 void TaskMoments::combine() {

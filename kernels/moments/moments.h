@@ -1,10 +1,18 @@
-// Statistics of a convolution's real results, gathered while they are written.
+// Statistics of a convolution's results, gathered while they are written.
 #pragma once
 
+#include <cstdint>
+
 #include "core/storage.h"
-#include "kernels/conv_int8/conv_int8.h"
 
 namespace stair::kernels {
+
+// What batch norm needs to know of values [rows,C]: for each channel the mean, the sum of the
+// squared distances from it, and the extremes, NaN left out. Empty: it is not asked for.
+struct ChannelMoments {
+  double *mean = nullptr, *squares = nullptr;  // [C]
+  float *min = nullptr, *max = nullptr;        // [C]
+};
 
 // What a kernel gathers of a task's results of each channel, in floats: the first result, the sum
 // and the sum of squares of what the others are from there, the least and the greatest. The five
@@ -31,6 +39,8 @@ class TaskMoments {
   // from one thread at a time for a part and channel.
   void add(int64_t part, int64_t before, int64_t pixels, int64_t first, int64_t count,
            const GatheredMoments& of);
+  // All channels of the next `rows` pixels, which stand at y [rows,C].
+  void add(int64_t part, int64_t before, int64_t rows, const float* y);
   void combine();
 
  private:
