@@ -20,7 +20,8 @@ class Recompute {
 };
 bool recompute_enabled();
 
-// The value of an input as a backward needs it: kept, or made again where it is known how.
+// The value of an input as a backward needs it: kept, or made again where it is known how. A value
+// in pieces stays the formula that it is.
 class Kept {
  public:
   explicit Kept(const Variable& x);

@@ -6,7 +6,7 @@
 // one fixed order. A record keeps the values that its function captured and no others.
 //
 // A variable may hold integers with QParams (qat); its gradient is that of the real numbers they
-// stand for, in float.
+// stand for, in float. Its value may be a formula until someone reads it (autograd/deferred.h).
 #pragma once
 
 #include <functional>

@@ -44,11 +44,7 @@ class TaskMoments {
   void combine();
 
  private:
-  struct Totals {
-    double *mean, *squares;
-    float *min, *max;
-  };
-  Totals totals(int64_t part) const;
+  ChannelMoments totals(int64_t part) const;
 
   ChannelMoments to_;
   int64_t channels_, tasks_, parts_;
