@@ -192,6 +192,12 @@ size_t place(std::vector<Lifetime>& lives, std::vector<size_t>& offsets) {
 
 }  // namespace
 
+Shape with_batch(const Shape& shape, int64_t n) {
+  std::vector<int64_t> dims = shape.dims();
+  dims[0] = n;
+  return Shape(std::move(dims));
+}
+
 size_t value_bytes(const Int8Graph& graph, const Int8Plan& plan, int node) {
   const auto i = static_cast<size_t>(node);
   return static_cast<size_t>(plan.shapes[i].numel()) * (graph.nodes[i].format.real ? 4 : 1);

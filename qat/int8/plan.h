@@ -34,6 +34,9 @@ struct Int8Plan {
   size_t bytes_without_reuse = 0;
 };
 
+// The shape for n pictures.
+Shape with_batch(const Shape& shape, int64_t n);
+
 // Of the value of a node, without the slack behind it.
 size_t value_bytes(const Int8Graph& graph, const Int8Plan& plan, int node);
 

@@ -9,12 +9,6 @@
 namespace stair::qat {
 namespace {
 
-Shape with_batch(const Shape& shape, int64_t n) {
-  std::vector<int64_t> dims = shape.dims();
-  dims[0] = n;
-  return Shape(std::move(dims));
-}
-
 // What a shape of the input needs. A large batch passes in slices.
 struct Job {
   Shape input, output;

@@ -9,12 +9,6 @@
 namespace stair::qat {
 namespace {
 
-Shape with_batch(const Shape& shape, int64_t n) {
-  std::vector<int64_t> dims = shape.dims();
-  dims[0] = n;
-  return Shape(std::move(dims));
-}
-
 // A thread that is done with its pictures waits for the others: at most an eighth of the time.
 bool fills_threads(int64_t pictures, int64_t threads) {
   return pictures % threads == 0 || pictures >= 8 * threads;
