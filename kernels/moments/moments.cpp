@@ -13,28 +13,19 @@ constexpr int64_t kParts = 64;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// What `more` values add to `before` others; nothing is {0, 0, infinity, -infinity}.
-struct Merge {
-  Merge(const ChannelMoments& totals, int64_t before, int64_t more)
-      : into(totals),
-        share(static_cast<double>(more) / static_cast<double>(before + more)),
-        weight(static_cast<double>(before) * share) {}
-  void operator()(int64_t c, double mean, double squares, float min, float max) const {
-    const double difference = mean - into.mean[c];
-    into.mean[c] += difference * share;
-    into.squares[c] += squares + difference * difference * weight;
-    into.min[c] = std::min(into.min[c], min);
-    into.max[c] = std::max(into.max[c], max);
-  }
-  const ChannelMoments& into;
-  double share, weight;
-};
-
+// Nothing, to which values can be added.
 void clear(const ChannelMoments& totals, int64_t channels) {
   std::fill_n(totals.mean, channels, 0.0);
   std::fill_n(totals.squares, channels, 0.0);
   std::fill_n(totals.min, channels, kInfinity);
   std::fill_n(totals.max, channels, -kInfinity);
+}
+
+void merge(const MomentMerge& moments, int64_t c, double mean, double squares, float min, float max,
+           const ChannelMoments& into) {
+  moments(mean, squares, into.mean[c], into.squares[c]);
+  into.min[c] = std::min(into.min[c], min);
+  into.max[c] = std::max(into.max[c], max);
 }
 
 }  // namespace
@@ -64,13 +55,13 @@ void TaskMoments::add(int64_t part, int64_t before, int64_t pixels, int64_t firs
                      *const square = sum + of.stride, *const low = square + of.stride,
                      *const high = low + of.stride;
   const ChannelMoments all = totals(part);
-  const Merge merge(all, before, pixels);
+  const MomentMerge moments(before, pixels);
   const double each = 1.0 / static_cast<double>(pixels);
   if (first == 0) pixels_.as<int64_t>()[part] = before + pixels;
   for (int64_t i = 0; i < count; ++i) {
     const double total = static_cast<double>(sum[i]), distance = total * each;
-    merge(first + i, static_cast<double>(center[i]) + distance,
-          std::max(0.0, static_cast<double>(square[i]) - total * distance), low[i], high[i]);
+    merge(moments, first + i, static_cast<double>(center[i]) + distance,
+          std::max(0.0, static_cast<double>(square[i]) - total * distance), low[i], high[i], all);
   }
 }
 
@@ -94,9 +85,9 @@ void TaskMoments::combine() {
     const int64_t more = pixels_.as<int64_t>()[part];
     if (more == 0) continue;
     const ChannelMoments next = totals(part);
-    const Merge merge(to_, before, more);
+    const MomentMerge moments(before, more);
     for (int64_t c = 0; c < channels_; ++c)
-      merge(c, next.mean[c], next.squares[c], next.min[c], next.max[c]);
+      merge(moments, c, next.mean[c], next.squares[c], next.min[c], next.max[c], to_);
     before += more;
   }
 }

@@ -14,19 +14,35 @@ struct ChannelMoments {
   float *min = nullptr, *max = nullptr;        // [C]
 };
 
+// Adds the mean and the squares of `more` values to those of `before` others.
+// Source: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm" (1979).
+class MomentMerge {
+ public:
+  MomentMerge(int64_t before, int64_t more)
+      : share_(static_cast<double>(more) / static_cast<double>(before + more)),
+        weight_(static_cast<double>(before) * share_) {}
+  void operator()(double mean, double squares, double& into_mean, double& into_squares) const {
+    const double difference = mean - into_mean;
+    into_mean += difference * share_;
+    into_squares += squares + difference * difference * weight_;
+  }
+
+ private:
+  double share_, weight_;
+};
+
 // What a kernel gathers of a task's results of each channel, in floats: the first result, the sum
 // and the sum of squares of what the others are from there, the least and the greatest. The five
 // arrays are `stride` floats apart.
 struct GatheredMoments {
   static constexpr int64_t kArrays = 5;
-  float* memory = nullptr;  // null: nothing is wanted
+  float* memory = nullptr;
   int64_t stride = 0;
   bool fresh = false;  // nothing was gathered so far
 };
 
 // Those of all tasks, as ChannelMoments. The tasks are cut into parts by their number alone; the
 // moments of a part's tasks, and then those of the parts, are put together in order, in double.
-// Source: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm" (1979).
 class TaskMoments {
  public:
   // Of `tasks` tasks that follow each other. Where `to` is empty, nothing is gathered and each task

@@ -7,6 +7,7 @@
 
 #include "core/parallel.h"
 #include "core/storage.h"
+#include "kernels/moments/moments.h"
 
 namespace stair::kernels {
 namespace {
@@ -37,21 +38,16 @@ struct Partials : Sums {
 };
 
 // Statistics of the whole from those of the chunks, which end up in chunk 0.
-// Source: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm" (1979).
 void combine_statistics(const Partials& p, const RowChunks& split, int64_t rows) {
   double* mean = p.first(0);
   double* squares = p.second(0);
   for (int64_t chunk = 1; chunk < split.count; ++chunk) {
     const int64_t before = chunk * split.rows, more = std::min(split.rows, rows - before);
-    const double share = static_cast<double>(more) / static_cast<double>(before + more);
-    const double weight = static_cast<double>(before) * share;
+    const MomentMerge merge(before, more);
     const double* chunk_mean = p.first(chunk);
     const double* chunk_squares = p.second(chunk);
-    for (int64_t c = 0; c < p.width; ++c) {
-      const double difference = chunk_mean[c] - mean[c];
-      mean[c] += difference * share;
-      squares[c] += chunk_squares[c] + difference * difference * weight;
-    }
+    for (int64_t c = 0; c < p.width; ++c)
+      merge(chunk_mean[c], chunk_squares[c], mean[c], squares[c]);
   }
 }
 
