@@ -1,8 +1,25 @@
 #include "autograd/deferred.h"
 
+#include <algorithm>
+
+#include "core/parallel.h"
+#include "core/storage.h"
 #include "kernels/elementwise/elementwise.h"
 
 namespace stair::autograd {
+namespace {
+
+// What a piece has at least, if there are so many: half of a first-level cache.
+constexpr int64_t kPieceFloats = 4096;
+// Rows of a piece are a multiple, so that pieces begin at whole words of a mask of bits.
+constexpr int64_t kPieceRows = 64;
+
+}  // namespace
+
+Deferred::Deferred(Pixels pixels)
+    : shape_(pixels.bytes.shape()),
+      rows_([pixels](int64_t begin, int64_t end, float* into) { pixels.reals(begin, end, into); }),
+      pixels_(std::make_shared<const Pixels>(pixels)) {}
 
 const Tensor& Deferred::whole() const {
   if (in_pieces()) {
@@ -11,6 +28,18 @@ const Tensor& Deferred::whole() const {
     rows_ = nullptr;
   }
   return whole_;
+}
+
+void Deferred::for_pieces(
+    const std::function<void(int64_t first, std::span<float> values)>& f) const {
+  const int64_t channels = std::max<int64_t>(shape_[shape_.rank() - 1], 1);
+  const int64_t blocks = std::max<int64_t>(kPieceFloats / (kPieceRows * channels), 1);
+  parallel_for(shape_.numel() / channels, blocks * kPieceRows, [&](int64_t begin, int64_t end) {
+    const auto count = static_cast<size_t>((end - begin) * channels);
+    const Scratch piece(sizeof(float) * count);
+    rows_(begin, end, piece.as<float>());
+    f(begin * channels, {piece.as<float>(), count});
+  });
 }
 
 void Deferred::add(const Deferred& other) {

@@ -3,7 +3,10 @@
 
 #include <array>
 #include <functional>
+#include <memory>
+#include <span>
 
+#include "core/pixels.h"
 #include "core/tensor.h"
 
 namespace stair::autograd {
@@ -23,6 +26,8 @@ class Deferred {
   Deferred(Shape shape, Rows rows, Reads reads = {})
       : shape_(std::move(shape)), rows_(std::move(rows)), reads_(reads) {}
 
+  explicit Deferred(Pixels pixels);
+
   bool defined() const { return whole_.defined() || rows_ != nullptr; }
   const Shape& shape() const { return in_pieces() ? shape_ : whole_.shape(); }
   DType dtype() const { return in_pieces() ? DType::f32 : whole_.dtype(); }
@@ -30,7 +35,12 @@ class Deferred {
   // Whether it is a formula that was not yet asked for the whole.
   bool in_pieces() const { return !whole_.defined() && rows_ != nullptr; }
   void rows(int64_t begin, int64_t end, float* into) const { rows_(begin, end, into); }
+  // The pictures whose real numbers these are, or null.
+  const Pixels* pixels() const { return pixels_.get(); }
   const Reads& reads() const { return reads_; }
+  // Of a formula: calls f(first, values) for one stretch of the elements after the other, from
+  // several threads; values are those from element `first` on, a multiple of 64.
+  void for_pieces(const std::function<void(int64_t first, std::span<float> values)>& f) const;
 
   // The whole; a formula is evaluated at the first call.
   const Tensor& whole() const;
@@ -45,6 +55,7 @@ class Deferred {
   Shape shape_;
   mutable Rows rows_;
   Reads reads_{};
+  std::shared_ptr<const Pixels> pixels_;
 };
 
 }  // namespace stair::autograd

@@ -16,18 +16,21 @@ bool holds(DType dtype, const QParams& p) {
   return dtype == DType::s32;
 }
 
-void check(const char* op, const Tensor& x, const QParams& p, DType dtype) {
+void check(const char* op, const Deferred& x, const QParams& p, DType dtype) {
+  const Shape& shape = x.shape();
   if (!holds(dtype, p))
     throw DTypeError(str(op, ": range ", p.qmin, " to ", p.qmax, " does not fit ", dtype,
                          ", expected u8, s8 or s32 that holds it"));
   if (p.qmin >= p.qmax)
     throw ConfigError(str(op, ": qmin ", p.qmin, " and qmax ", p.qmax, ", expected qmin < qmax"));
-  if (p.axis >= x.shape().rank())
-    throw ShapeError(str(op, ": axis ", p.axis, " of the parameters; got x ", x));
-  const size_t channels = p.per_channel() ? static_cast<size_t>(x.size(p.axis)) : 1;
+  if (p.axis >= shape.rank())
+    throw ShapeError(
+        str(op, ": axis ", p.axis, " of the parameters; got x ", shape, ' ', x.dtype()));
+  const size_t channels = p.per_channel() ? static_cast<size_t>(shape[p.axis]) : 1;
   if (p.scale.size() != channels || p.zero_point.size() != channels)
     throw ShapeError(str(op, ": ", p.scale.size(), " scales and ", p.zero_point.size(),
-                         " zero points for ", channels, " channels; got x ", x, ", axis ", p.axis));
+                         " zero points for ", channels, " channels; got x ", shape, ' ', x.dtype(),
+                         ", axis ", p.axis));
   for (size_t c = 0; c < channels; ++c) {
     if (!(p.scale[c] > 0) || !std::isfinite(p.scale[c]))
       throw ConfigError(str(op, ": scale ", p.scale[c], " of channel ", c,
@@ -49,20 +52,43 @@ Tensor converted(const Tensor& x, DType dtype) {
   return y;
 }
 
+// Quantizes what each byte stands for.
+Tensor codes_of_pixels(const char* op, const Pixels& pixels, const QParams& p, DType dtype,
+                       bool relu) {
+  const Tensor table = quantize_forward(op, pixels.values, p, dtype, relu, false).q;
+  const int64_t channels = table.size(0);
+  Tensor codes = Tensor::empty(pixels.bytes.shape(), dtype);
+  look_up(pixels.bytes.data<uint8_t>(), codes.numel() / channels, channels,
+          reinterpret_cast<const uint8_t*>(table.raw()), reinterpret_cast<uint8_t*>(codes.raw()));
+  return codes.with_qparams(p);
+}
+
 }  // namespace
 
-Quantized quantize_forward(const char* op, const Tensor& x, const QParams& qparams, DType dtype,
+Quantized quantize_forward(const char* op, const Deferred& x, const QParams& p, DType dtype,
                            bool relu, bool want_mask) {
-  check(op, x, qparams, dtype);
+  check(op, x, p, dtype);
+  if (x.pixels() != nullptr && !p.per_channel() && !want_mask && bytes_of(dtype, 1) == 1)
+    return {codes_of_pixels(op, *x.pixels(), p, dtype, relu), {}};
+  const int64_t count = x.shape().numel();
   Quantized result{Tensor::empty(x.shape(), dtype), {}};
-  if (want_mask) result.inside = Tensor::empty({x.numel()}, DType::b1);
-  with_real(x.dtype(), op, [&]<class T>() {
+  if (want_mask) result.inside = Tensor::empty({count}, DType::b1);
+  const auto quantize = [&]<class T>(const kernels::ChannelLayout& layout, const T* from,
+                                     int64_t first) {
     kernels::run<kernels::Quantize<T>>(
-        {channel_layout(x.shape(), qparams.axis), x.data<T>(), qparams.scale.data(),
-         qparams.zero_point.data(), qparams.qmin, qparams.qmax, relu, dtype, result.q.raw(),
-         want_mask ? reinterpret_cast<uint8_t*>(result.inside.raw()) : nullptr});
-  });
-  result.q = result.q.with_qparams(qparams);
+        {layout, from, p.scale.data(), p.zero_point.data(), p.qmin, p.qmax, relu, dtype,
+         result.q.raw() + bytes_of(dtype, first),
+         want_mask ? reinterpret_cast<uint8_t*>(result.inside.raw()) + first / 8 : nullptr});
+  };
+  if (x.in_pieces() && !p.per_channel())
+    x.for_pieces([&](int64_t first, std::span<float> values) {
+      quantize({1, 1, std::ssize(values)}, values.data(), first);
+    });
+  else
+    with_real(x.dtype(), op, [&]<class T>() {
+      quantize(channel_layout(x.shape(), p.axis), x.whole().data<T>(), 0);
+    });
+  result.q = result.q.with_qparams(p);
   return result;
 }
 

@@ -11,8 +11,9 @@ struct Quantized {
   Tensor inside;  // b1, x.numel() bits; undefined unless asked for
 };
 
-// x real. Throws ShapeError, DTypeError, ConfigError when the parameters do not fit x or dtype.
-Quantized quantize_forward(const char* op, const Tensor& x, const QParams& qparams, DType dtype,
+// x real; a formula is read in pieces, of pixels their bytes, where one scale serves the tensor.
+// Throws ShapeError, DTypeError, ConfigError when the parameters do not fit x or dtype.
+Quantized quantize_forward(const char* op, const Deferred& x, const QParams& qparams, DType dtype,
                            bool relu, bool want_mask);
 
 // gy where the mask is set, else 0, in element type `dtype`.

@@ -30,12 +30,12 @@ Batch BatchMaker::prepare(const std::vector<int64_t>& order, int64_t index) cons
       std::min(batch.first + options_.batch_size, static_cast<int64_t>(order.size()));
   batch.samples.assign(order.begin() + batch.first, order.begin() + last);
   const int64_t count = last - batch.first, side = transform_.size();
-  batch.images = Tensor::empty({count, side, side, 3}, DType::f32);
+  batch.images = {Tensor::empty({count, side, side, 3}, DType::u8), transform_.values()};
   batch.labels = Tensor::empty({count}, DType::s64);
   return batch;
 }
 
-void BatchMaker::transform(const Part& part, int64_t sample, Random& random, float* out) const {
+void BatchMaker::transform(const Part& part, int64_t sample, Random& random, uint8_t* out) const {
   try {
     transform_.apply(part.image.view(), part.crop, random, out);
   } catch (const BadSample& error) {
@@ -54,7 +54,7 @@ void BatchMaker::fill(Batch& batch, int64_t row, int64_t epoch,
       Random random = augmentation_random(options_.seed, epoch, sample);
       const Part part = dataset_->load_part(
           sample, [&](int width, int height) { return transform_.choose(width, height, random); });
-      transform(part, sample, random, batch.images.data<float>() + row * side * side * 3);
+      transform(part, sample, random, batch.images.bytes.data<uint8_t>() + row * side * side * 3);
       batch.labels.data<int64_t>()[row] = dataset_->label(sample);
       mishaps.damaged += part.image.damaged() ? 1 : 0;
       return;

@@ -39,7 +39,7 @@ class BatchMaker {
   const LoaderOptions& options() const { return options_; }
 
  private:
-  void transform(const Part& part, int64_t sample, Random& random, float* out) const;
+  void transform(const Part& part, int64_t sample, Random& random, uint8_t* out) const;
 
   std::shared_ptr<const Dataset> dataset_;
   Transform transform_;

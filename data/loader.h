@@ -12,14 +12,14 @@
 #include <string>
 #include <vector>
 
-#include "core/tensor.h"
+#include "core/pixels.h"
 #include "data/dataset.h"
 #include "data/transforms.h"
 
 namespace stair::data {
 
 struct Batch {
-  Tensor images;      // f32 [N,H,W,3]
+  Pixels images;      // [N,H,W,3], as the transform normalizes them
   Tensor labels;      // s64 [N]
   int64_t index = 0;  // of the batch in its epoch
   int64_t first = 0;  // place in the epoch's order of the first sample

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <vector>
 
+#include "core/pixels.h"
 #include "data/decode.h"
 #include "data/resize.h"
 
@@ -44,6 +44,13 @@ void copy_crop(const ImageView& image, const Crop& crop, uint8_t* out) {
                 static_cast<size_t>(3 * (right - left)));
     std::memset(out + 3 * right, 0, static_cast<size_t>(3 * (crop.width - right)));
   }
+}
+
+// Left to right, in place.
+void mirror(uint8_t* pixels, int size) {
+  for (int y = 0; y < size; ++y, pixels += ptrdiff_t{3} * size)
+    for (int left = 0, right = size - 1; left < right; ++left, --right)
+      std::swap_ranges(pixels + 3 * left, pixels + 3 * left + 3, pixels + 3 * right);
 }
 
 // Where the centre crop of `size` begins, negative when zeros are needed before the picture.
@@ -109,11 +116,6 @@ void check(const TransformOptions& o) {
         str("transform: ratio ", ratio[0], " to ", ratio[1], ", expected 0 < low <= high <= 1000"));
   if (!(o.hflip >= 0 && o.hflip <= 1))
     throw ConfigError(str("transform: flip probability ", o.hflip, ", expected 0 to 1"));
-  for (size_t c = 0; c < 3; ++c)
-    if (!(o.normalize.std[c] > 0) || !std::isfinite(o.normalize.std[c]) ||
-        !std::isfinite(o.normalize.mean[c]))
-      throw ConfigError(str("transform: mean ", o.normalize.mean[c], " std ", o.normalize.std[c],
-                            ", expected finite values and a positive std"));
 }
 
 }  // namespace
@@ -151,14 +153,10 @@ Random augmentation_random(uint64_t seed, int64_t epoch, int64_t index) {
 }
 
 Transform::Transform(const TransformOptions& options)
-    : options_(options), size_(output_size(options)) {
+    : options_(options),
+      size_(output_size(options)),
+      values_(values_of_bytes(options.normalize.mean, options.normalize.std)) {
   check(options);
-  for (size_t c = 0; c < 3; ++c) {
-    for (size_t v = 0; v < 256; ++v) {
-      const float x = static_cast<float>(v) / 255.0F;
-      normalized_[c][v] = (x - options.normalize.mean[c]) / options.normalize.std[c];
-    }
-  }
 }
 
 Crop Transform::choose(int width, int height, Random& random) const {
@@ -179,21 +177,14 @@ void Transform::cut(const ImageView& image, const Crop& crop, uint8_t* out) cons
     resize_center_crop(image, options_.resize_center_crop, out);
 }
 
-void Transform::apply(const ImageView& image, Random& random, float* out) const {
+void Transform::apply(const ImageView& image, Random& random, uint8_t* out) const {
   apply(image, choose(image.width, image.height, random), random, out);
 }
 
-void Transform::apply(const ImageView& image, const Crop& crop, Random& random, float* out) const {
-  thread_local std::vector<uint8_t> pixels;
-  pixels.resize(size_t{3} * static_cast<size_t>(size_) * static_cast<size_t>(size_));
-  cut(image, crop, pixels.data());
-  const bool flip = options_.hflip > 0 && random.uniform() < options_.hflip;
-  const ptrdiff_t step = flip ? -3 : 3;
-  for (int y = 0; y < size_; ++y) {
-    const uint8_t* pixel = pixels.data() + ptrdiff_t{3} * size_ * y + (flip ? 3 * (size_ - 1) : 0);
-    for (int x = 0; x < size_; ++x, pixel += step, out += 3)
-      for (size_t c = 0; c < 3; ++c) out[c] = normalized_[c][pixel[c]];
-  }
+void Transform::apply(const ImageView& image, const Crop& crop, Random& random,
+                      uint8_t* out) const {
+  cut(image, crop, out);
+  if (options_.hflip > 0 && random.uniform() < options_.hflip) mirror(out, size_);
 }
 
 }  // namespace stair::data

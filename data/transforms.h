@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/random.h"
+#include "core/tensor.h"
 #include "data/image.h"
 
 namespace stair::data {
@@ -58,7 +59,8 @@ Random augmentation_random(uint64_t seed, int64_t epoch, int64_t index);
 
 class Transform {
  public:
-  // Throws ConfigError for a size that is not positive, a std of 0, or a range in the wrong order.
+  // Throws ConfigError for a size that is not positive, a std that is not, or a range in the wrong
+  // order.
   explicit Transform(const TransformOptions& options);
 
   // Height and width of the output.
@@ -68,17 +70,19 @@ class Transform {
   // The part of a picture that apply needs; a random crop is drawn. Throws BadSample when a random
   // crop does not fit.
   Crop choose(int width, int height, Random& random) const;
-  // Makes size() x size() x 3 floats (HWC) of the part `crop` of `image`, which `choose` chose.
-  void apply(const ImageView& image, const Crop& crop, Random& random, float* out) const;
+  // Makes size() x size() x 3 bytes (HWC) of the part `crop` of `image`, which `choose` chose.
+  void apply(const ImageView& image, const Crop& crop, Random& random, uint8_t* out) const;
   // Both for a whole picture.
-  void apply(const ImageView& image, Random& random, float* out) const;
+  void apply(const ImageView& image, Random& random, uint8_t* out) const;
+  // What the bytes stand for, normalised: f32 [3,256].
+  const Tensor& values() const { return values_; }
 
  private:
   void cut(const ImageView& image, const Crop& crop, uint8_t* out) const;
 
   TransformOptions options_;
   int size_;
-  std::array<std::array<float, 256>, 3> normalized_;  // of each byte, one row a channel
+  Tensor values_;
 };
 
 }  // namespace stair::data

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <mutex>
 
 #include "autograd/dequantize.h"
 #include "core/text.h"
@@ -18,9 +19,31 @@ int32_t middle(const QuantizationSpec& spec) {
   return spec.qmin == 0 && spec.qmax == 255 ? 128 : (spec.qmin + spec.qmax) / 2;
 }
 
+Range range_of_pieces(const autograd::Deferred& x) {
+  if (x.pixels() != nullptr) {
+    const auto [min, max] = x.pixels()->range();
+    return {{min}, {max}, 0};
+  }
+  Range range{{kInfinity}, {-kInfinity}, 0};
+  std::mutex mutex;
+  x.for_pieces([&](int64_t, std::span<float> values) {
+    float min, max;
+    int64_t non_finite;
+    kernels::run<kernels::MinMax<float>>(
+        {{1, 1, std::ssize(values)}, values.data(), &min, &max, &non_finite});
+    const std::lock_guard lock(mutex);
+    range.min[0] = std::min(range.min[0], min);
+    range.max[0] = std::max(range.max[0], max);
+    range.non_finite += non_finite;
+  });
+  return range;
+}
+
 }  // namespace
 
-Range range_of(const Tensor& x, int axis) {
+Range range_of(const autograd::Deferred& deferred, int axis) {
+  if (deferred.in_pieces() && axis < 0) return range_of_pieces(deferred);
+  const Tensor& x = deferred.whole();
   const kernels::ChannelLayout layout = autograd::channel_layout(x.shape(), axis);
   const size_t channels = static_cast<size_t>(layout.channels);
   Range range{std::vector<float>(channels), std::vector<float>(channels), 0};

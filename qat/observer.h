@@ -19,8 +19,8 @@ struct Range {
   std::vector<float> min, max;
   int64_t non_finite = 0;
 };
-// axis -1: one range. Throws DTypeError unless x is f32.
-Range range_of(const Tensor& x, int axis);
+// axis -1: one range, for which a formula is read in pieces. Throws DTypeError unless x is f32.
+Range range_of(const autograd::Deferred& x, int axis);
 
 // The parameters for values in [min, max], as PyTorch's observers compute them, in float. The range
 // is first widened to hold 0.

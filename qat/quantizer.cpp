@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "autograd/batch_norm_passes.h"
+#include "autograd/ops/quantize.h"
 #include "autograd/ops/relu.h"
 #include "autograd/ops/relu6.h"
 #include "core/text.h"
@@ -45,8 +46,12 @@ void Quantizer::enable_learning(bool on) {
 
 Variable Quantizer::forward(const Variable& x) {
   if (x.quantized()) return x;
-  const Variable input = activation_ == Activation::relu6 ? autograd::relu6(x) : x;
   const bool relu = activation_ == Activation::relu;
+  if (x.deferred().in_pieces() && activation_ != Activation::relu6 && range_suffices()) {
+    if (is_training() && observer_enabled()) observe_range(activated_range(x.deferred()));
+    return autograd::quantize(x, qparams(), spec_.dtype(), relu);
+  }
+  const Variable input = activation_ == Activation::relu6 ? autograd::relu6(x) : x;
   if (is_training() && observer_enabled()) observe(input.value());
   if (!fake_quant_enabled()) return relu ? autograd::relu(input) : input;
   return apply(input, relu);
@@ -56,16 +61,14 @@ Variable Quantizer::forward_normalized(const Variable& x, const Variable& gamma,
                                        const Variable& beta, const Variable& running_mean,
                                        const Variable& running_var,
                                        const autograd::BatchNormOptions& options) {
-  const bool observes = is_training() && observer_enabled();
-  if (!is_straight_through() || !fake_quant_enabled() || spec_.axis >= 0 || spec_.is_dynamic ||
-      (observes && observer_->needs_values()))
+  if (!range_suffices())
     return forward(autograd::batch_norm(x, gamma, beta, running_mean, running_var, options));
   const autograd::BatchMoments moments =
       autograd::batch_moments(x, gamma, beta, running_mean, running_var, options, true);
   autograd::ActiveRange active;
   if (activation_ != Activation::none) active.low = 0;
   if (activation_ == Activation::relu6) active.high = 6;
-  if (observes) {
+  if (is_training() && observer_enabled()) {
     Range range{{kInfinity}, {-kInfinity}, 0};
     for (size_t c = 0; c < moments.min.size(); ++c) {
       if (moments.min[c] > moments.max[c]) continue;
@@ -77,7 +80,12 @@ Variable Quantizer::forward_normalized(const Variable& x, const Variable& gamma,
   return autograd::normalize_quantize(x, gamma, beta, moments, active, qparams(), spec_.dtype());
 }
 
-Range Quantizer::activated_range(const Tensor& x) const {
+bool Quantizer::range_suffices() const {
+  return is_straight_through() && fake_quant_enabled() && spec_.axis < 0 && !spec_.is_dynamic &&
+         !(is_training() && observer_enabled() && observer_->needs_values());
+}
+
+Range Quantizer::activated_range(const autograd::Deferred& x) const {
   Range range = range_of(x, spec_.axis);
   if (activation_ == Activation::relu)
     for (size_t c = 0; c < range.min.size(); ++c) {
@@ -87,14 +95,18 @@ Range Quantizer::activated_range(const Tensor& x) const {
   return range;
 }
 
-void Quantizer::observe(const Tensor& x) {
-  const Range range = activated_range(x);
+void Quantizer::observe_range(const Range& range, const Tensor& x) {
   non_finite_seen_ += range.non_finite;
   observer_->observe({range, x, activation_ == Activation::relu});
 }
 
+void Quantizer::observe(const Tensor& x) {
+  observe_range(activated_range(x), x);
+}
+
 QParams Quantizer::qparams(const Tensor& x) const {
-  const bool follows = spec_.averaging_constant == 1 && observer_enabled() && !is_training();
+  const bool follows =
+      spec_.is_weight && spec_.averaging_constant == 1 && observer_enabled() && !is_training();
   if (x.defined() && (spec_.is_dynamic || follows)) {
     const Range range = activated_range(x);
     return qparams_of(range.min, range.max, spec_);

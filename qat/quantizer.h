@@ -81,10 +81,15 @@ class Quantizer : public nn::Module {
   virtual bool is_straight_through() const { return false; }
 
   // The range of x after a fused ReLU.
-  Range activated_range(const Tensor& x) const;
+  Range activated_range(const autograd::Deferred& x) const;
   std::unique_ptr<Observer> observer_;
 
  private:
+  // Whether quantizing asks nothing of the values but their range, so that they need not stand in
+  // memory.
+  bool range_suffices() const;
+  // x may be undefined where the observer does not need it.
+  void observe_range(const Range& range, const Tensor& x = Tensor());
   int64_t non_finite_seen_ = 0;
   static bool flag(const Variable& f) { return f.value().data<uint8_t>()[0] != 0; }
   static void set_flag(const Variable& f, bool on) { f.value().data<uint8_t>()[0] = on ? 1 : 0; }

@@ -1,6 +1,7 @@
 #include "apps/bench/jobs.h"
 
 #include <algorithm>
+#include <array>
 
 #include "apps/train/network.h"
 #include "autograd/ops/cross_entropy.h"
@@ -19,11 +20,15 @@ namespace {
 // Calls under a profile: a mean of few is enough beside the medians of the timed calls.
 constexpr int64_t kProfiledCalls = 3;
 
-Tensor pictures(int64_t batch, int64_t size) {
+// Bytes as the loader gives them, normalized to about the distribution of photographs.
+Pixels pictures(int64_t batch, int64_t size) {
   const MemoryScope memory(MemoryKind::loader);
-  Tensor x = Tensor::empty({batch, size, size, 3}, DType::f32);
+  constexpr std::array<float, 3> kMean = {0.5F, 0.5F, 0.5F}, kStd = {0.25F, 0.25F, 0.25F};
+  Pixels x{Tensor::empty({batch, size, size, 3}, DType::u8), values_of_bytes(kMean, kStd)};
   Random random(1, 0);
-  for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = random.normal();
+  for (int64_t i = 0; i < x.bytes.numel(); ++i)
+    x.bytes.data<uint8_t>()[i] =
+        static_cast<uint8_t>(std::clamp(127.5F + 64.0F * random.normal(), 0.0F, 255.0F));
   return x;
 }
 
@@ -35,7 +40,7 @@ JobResult measured(const JobSettings& s, const std::vector<LayerWork>& work,
   return result;
 }
 
-JobResult time_training(const JobSettings& s, nn::GraphModule& model, const Tensor& x) {
+JobResult time_training(const JobSettings& s, nn::GraphModule& model, const Pixels& x) {
   autograd::SgdOptions sgd;
   sgd.momentum = 0.9;
   nn::Sgd optimizer(nn::decay_groups(model.named_parameters(), 1e-4), sgd);
@@ -44,7 +49,8 @@ JobResult time_training(const JobSettings& s, nn::GraphModule& model, const Tens
   model.train();
   return measured(s, work_of(model.graph(), s.batch), [&] {
     const autograd::Recompute recompute(s.recompute);
-    autograd::cross_entropy(model(autograd::Variable(x)), labels, {}).backward();
+    autograd::cross_entropy(model(autograd::Variable(autograd::Deferred(x))), labels, {})
+        .backward();
     optimizer.step(1e-3);
     optimizer.zero_grad();
   });
@@ -65,18 +71,19 @@ JobResult time_job(const JobSettings& s, const std::string& job) {
   const int64_t size = s.size > 0 ? s.size : nn::find_model(s.model).input_size;
   const int64_t classes = size <= 32 ? 10 : 1000;
   const auto graph = build_float(config.model, classes, static_cast<int>(size), 1);
-  const Tensor x = pictures(s.batch, size);
-  if (job == "train_float") return time_training(s, *graph, x);
+  const Pixels pixels = pictures(s.batch, size);
+  if (job == "train_float") return time_training(s, *graph, pixels);
+  if (job == "train_qat") return time_training(s, *build_qat(*graph, config).graph, pixels);
+  const Tensor x = pixels.reals();
   if (job == "infer_float") {
     const Network network = network_of(*graph);
     return measured(s, work_of(graph->graph(), s.batch), [&] { (void)network(x); });
   }
   if (job == "calibrate") return time_calibration(s, *graph, x);
   const auto qat = build_qat(*graph, config).graph;
-  if (job == "train_qat") return time_training(s, *qat, x);
   {
     const autograd::NoGrad no_grad;
-    (void)(*qat)(autograd::Variable(pictures(2, size)));  // gives every quantizer its range
+    (void)(*qat)(autograd::Variable(pictures(2, size).reals()));  // gives every quantizer its range
   }
   qat::Int8Session session(qat::convert(qat->graph()));
   return measured(s, work_of(session.graph(), x.shape()), [&] { (void)session.run(x); });

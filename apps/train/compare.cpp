@@ -162,7 +162,8 @@ Comparison compare(const ScoredFile& a, const ScoredFile& b, data::Loader& loade
   show("weights", weights_a, weights_b);
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
-    const Layers of_a = values_of(a, batch->images), of_b = values_of(b, batch->images);
+    const Tensor pictures = batch->images.reals();
+    const Layers of_a = values_of(a, pictures), of_b = values_of(b, pictures);
     if (result.pictures == 0) {
       result.only_a = names_without_partner(of_a, of_b);
       result.only_b = names_without_partner(of_b, of_a);
@@ -173,9 +174,9 @@ Comparison compare(const ScoredFile& a, const ScoredFile& b, data::Loader& loade
                           "compare two forms of one network");
     }
     add(of_a, of_b, result.values);
-    if (shadow) add(of_a, qat::shadow_values(*b.session, batch->images, of_a), result.alone);
+    if (shadow) add(of_a, qat::shadow_values(*b.session, pictures, of_a), result.alone);
     show("activations", of_a, of_b);
-    result.pictures += batch->images.size(0);
+    result.pictures += pictures.size(0);
   }
   return result;
 }

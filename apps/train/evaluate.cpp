@@ -58,9 +58,10 @@ std::vector<Score> evaluate(const std::vector<Network>& networks, data::Loader& 
   std::vector<Tensor> labels;
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
+    const Tensor pictures = batch->images.reals();
     for (size_t i = 0; i < networks.size(); ++i) {
       const auto start = std::chrono::steady_clock::now();
-      const Tensor logits = networks[i](batch->images);
+      const Tensor logits = networks[i](pictures);
       scores[i].seconds +=
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       score_batch(logits, *batch, loader.dataset(), scores[i]);

@@ -43,12 +43,13 @@ LowBitHelp::LowBitHelp(const LowBitConfig& config, nn::GraphModule& model,
 }
 
 autograd::Variable LowBitHelp::loss(const autograd::Variable& loss,
-                                    const autograd::Variable& logits, const Tensor& pictures) {
+                                    const autograd::Variable& logits,
+                                    const autograd::Variable& pictures) {
   if (!teacher_) return loss;
   Tensor wanted;
   {
     const autograd::NoGrad no_grad;
-    wanted = (*teacher_)(autograd::Variable(pictures)).value();
+    wanted = (*teacher_)(pictures).value();
   }
   const autograd::Variable distilled =
       nn::distillation_loss(logits, wanted, config_.distill_temperature);

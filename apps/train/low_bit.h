@@ -23,7 +23,7 @@ class LowBitHelp {
 
   // (1 - distill) * loss + distill * (distillation from the teacher).
   autograd::Variable loss(const autograd::Variable& loss, const autograd::Variable& logits,
-                          const Tensor& pictures);
+                          const autograd::Variable& pictures);
   // `progress` from 0 to 1 through the quantized steps.
   void after_backward(double progress);
   void after_step(double progress);

@@ -43,8 +43,8 @@ class CalibrationSet {
       for (int64_t i = 0; most == 0 || i < most; ++i) {
         const auto batch = loader_->next();
         if (!batch) break;
-        images_ += batch->images.size(0);
-        f(batch->images);
+        images_ += batch->images.bytes.size(0);
+        f(batch->images.reals());
       }
     };
   }

@@ -56,9 +56,10 @@ Trainer::StepResult Trainer::step(const data::Batch& batch) {
   autograd::CrossEntropyOptions options;
   options.label_smoothing = config_.label_smoothing;
   const autograd::Recompute recompute(config_.recompute);
-  const autograd::Variable logits = (*model_)(autograd::Variable(batch.images));
+  const autograd::Variable pictures{autograd::Deferred(batch.images)};
+  const autograd::Variable logits = (*model_)(pictures);
   autograd::Variable loss = autograd::cross_entropy(logits, batch.labels, options);
-  if (low_bit_) loss = low_bit_->loss(loss, logits, batch.images);
+  if (low_bit_) loss = low_bit_->loss(loss, logits, pictures);
   const double value = loss.value().item<float>();
   if (!std::isfinite(value)) return {value, 0, false};
   loss.backward();
@@ -70,7 +71,7 @@ Trainer::StepResult Trainer::step(const data::Batch& batch) {
   if (!std::isfinite(norm)) return {value, 0, false};
   optimizer_->step(*config_.lr * nn::lr_factor(schedule_, state_.step));
   if (low_bit_) low_bit_->after_step(qat_progress());
-  if (on_integers && !health_.started()) health_.start(*model_, batch.images);
+  if (on_integers && !health_.started()) health_.start(*model_, batch.images.reals());
   return {value, count_hits(logits.value(), batch.labels), true};
 }
 
@@ -83,7 +84,7 @@ void Trainer::pass_over(const data::Batch& batch, double loss) {
     return;
   }
   const double lr = *config_.lr * nn::lr_factor(schedule_, state_.step);
-  const std::string layer = first_nonfinite(*model_, batch.images);
+  const std::string layer = first_nonfinite(*model_, batch.images.reals());
   Json diagnosis = Json::object(), samples = Json::array();
   for (int64_t sample : batch.samples) samples.push_back(sample);
   diagnosis.set("epoch", state_.epoch);
@@ -130,8 +131,8 @@ bool Trainer::train_epoch() {
     if (result.finite) {
       optimizer_->zero_grad();
       state_.skipped_in_row = 0;
-      state_.loss_sum += result.loss * static_cast<double>(batch->images.size(0));
-      state_.seen += batch->images.size(0);
+      state_.loss_sum += result.loss * static_cast<double>(batch->images.bytes.size(0));
+      state_.seen += batch->images.bytes.size(0);
       state_.hits += result.hits;
     } else {
       if (may_skip) before->restore();
@@ -140,9 +141,9 @@ bool Trainer::train_epoch() {
     if (watched) report_memory(memory);
     ++state_.batch;
     ++state_.step;
-    epoch_images_ += batch->images.size(0);
+    epoch_images_ += batch->images.bytes.size(0);
     progress.update(
-        state_.batch, batch->images.size(0),
+        state_.batch, batch->images.bytes.size(0),
         str("loss ",
             fixed(state_.loss_sum / std::max<double>(1, static_cast<double>(state_.seen)), 3)));
     if (stop_requested()) break;

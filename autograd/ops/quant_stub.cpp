@@ -12,7 +12,7 @@ Variable apply(std::span<const Variable> in, const Attributes&) {
 }  // namespace
 
 Variable quant_stub(const Variable& x) {
-  return record("quant_stub", {x}, x.value(),
+  return record("quant_stub", {x}, x.deferred(),
                 [](const Tensor& gy) { return std::vector<Tensor>{gy}; });
 }
 

@@ -30,8 +30,8 @@ Variable quantize(const Variable& x, const QParams& qparams, DType dtype, bool r
   if (x.quantized())
     throw DTypeError(str("quantize: x is quantized already; got x ", x.value()),
                      "dequantize it first");
-  Quantized result = quantize_forward("quantize", real_operand("quantize", "x", x), qparams, dtype,
-                                      relu, wants_grad(x));
+  Quantized result =
+      quantize_forward("quantize", x.deferred(), qparams, dtype, relu, wants_grad(x));
   return record(
       "quantize", {x}, std::move(result.q),
       [inside = result.inside, x_dtype = x.dtype()](const Tensor& gy) {

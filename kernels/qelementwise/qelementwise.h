@@ -28,6 +28,17 @@ struct AddInt8 {
   static constexpr const char* kName = "add_int8";
 };
 
+// The same without requantizing: two rounded products, one rounded sum.
+struct AddCodes {
+  struct Args {
+    int64_t n;
+    CodeInput a, b;
+    float* y;
+  };
+  using Impl = Function<Args>;
+  static constexpr const char* kName = "add_codes";
+};
+
 // y = float((qa - za) * (qb - zb)) * (sa * sb): exact integer product, one rounded product; then
 // requantized.
 struct MulInt8 {

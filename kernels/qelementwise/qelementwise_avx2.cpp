@@ -17,6 +17,7 @@ namespace {
 
 void register_qelementwise_avx2(Registry& r) {
   r.add(AddInt8::kName, "add_int8_avx2", Isa::avx2, &kAdd);
+  r.add(AddCodes::kName, "add_codes_avx2", Isa::avx2, &kAddCodes);
   r.add(MulInt8::kName, "mul_int8_avx2", Isa::avx2, &kMul);
   r.add(AvgPoolInt8::kName, "avg_pool_int8_avx2", Isa::avx2, &kAvgPool);
   r.add(RequantizeInt8::kName, "requantize_int8_avx2", Isa::avx2, &kRequantize);

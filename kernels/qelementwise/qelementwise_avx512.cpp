@@ -16,6 +16,7 @@ namespace {
 
 void register_qelementwise_avx512(Registry& r) {
   r.add(AddInt8::kName, "add_int8_avx512", Isa::avx512, &kAdd);
+  r.add(AddCodes::kName, "add_codes_avx512", Isa::avx512, &kAddCodes);
   r.add(MulInt8::kName, "mul_int8_avx512", Isa::avx512, &kMul);
   r.add(AvgPoolInt8::kName, "avg_pool_int8_avx512", Isa::avx512, &kAvgPool);
   r.add(RequantizeInt8::kName, "requantize_int8_avx512", Isa::avx512, &kRequantize);

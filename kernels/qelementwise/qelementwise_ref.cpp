@@ -18,6 +18,12 @@ void add(const AddInt8::Args& a) {
   });
 }
 
+void add_codes(const AddCodes::Args& a) {
+  parallel_for(a.n, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) a.y[i] = value(a.a, i) + value(a.b, i);
+  });
+}
+
 void mul(const MulInt8::Args& a) {
   const float scale = a.a.scale * a.b.scale;
   parallel_for(a.n, kGrain, [&](int64_t begin, int64_t end) {
@@ -68,6 +74,7 @@ void look_up(const LookUpInt8::Args& a) {
 }
 
 constexpr AddInt8::Impl kAdd{add};
+constexpr AddCodes::Impl kAddCodes{add_codes};
 constexpr MulInt8::Impl kMul{mul};
 constexpr AvgPoolInt8::Impl kAvgPool{avg_pool};
 constexpr RequantizeInt8::Impl kRequantize{requantize_codes};
@@ -77,6 +84,7 @@ constexpr LookUpInt8::Impl kLookUp{look_up};
 
 void register_qelementwise_ref(Registry& r) {
   r.add(AddInt8::kName, "add_int8_ref", Isa::ref, &kAdd);
+  r.add(AddCodes::kName, "add_codes_ref", Isa::ref, &kAddCodes);
   r.add(MulInt8::kName, "mul_int8_ref", Isa::ref, &kMul);
   r.add(AvgPoolInt8::kName, "avg_pool_int8_ref", Isa::ref, &kAvgPool);
   r.add(RequantizeInt8::kName, "requantize_int8_ref", Isa::ref, &kRequantize);

@@ -4,6 +4,7 @@
 
 #include "autograd/op.h"
 #include "core/parallel.h"
+#include "core/pixels.h"
 #include "kernels/pool/pool.h"
 #include "kernels/quantize/quantize.h"
 #include "qat/int8/float_node.h"
@@ -92,23 +93,6 @@ void quantize(const Int8Format& f, const float* x, int64_t count, std::byte* q) 
                                           nullptr});
 }
 
-// q[pixel][channel] = codes[channel][x[pixel][channel]]
-void look_up(const uint8_t* codes, const uint8_t* x, int64_t pixels, int64_t channels, uint8_t* q) {
-  parallel_for(pixels, 4096, [&](int64_t begin, int64_t end) {
-    if (channels == 3) {
-      for (int64_t i = 3 * begin; i < 3 * end; i += 3) {
-        q[i] = codes[x[i]];
-        q[i + 1] = codes[256 + x[i + 1]];
-        q[i + 2] = codes[512 + x[i + 2]];
-      }
-      return;
-    }
-    for (int64_t i = begin; i < end; ++i)
-      for (int64_t c = 0; c < channels; ++c)
-        q[i * channels + c] = codes[256 * c + x[i * channels + c]];
-  });
-}
-
 }  // namespace
 
 std::vector<Int8Conv> prepare_convs(const Int8Graph& graph) {
@@ -119,29 +103,27 @@ std::vector<Int8Conv> prepare_convs(const Int8Graph& graph) {
   return convs;
 }
 
-std::vector<float> reals_of_pixels(const Int8Graph& graph, int64_t channels) {
+Tensor reals_of_pixels(const Int8Graph& graph, int64_t channels) {
   if (!graph.metadata.has("mean_0"))
     throw ConfigError("int8 graph: u8 pixels came, but it does not say how they are normalised",
                       "pass f32 pictures, or set its metadata mean_0, std_0, mean_1, ...");
-  std::vector<float> values(static_cast<size_t>(256 * channels));
+  std::vector<float> mean, deviation;
   for (int64_t c = 0; c < channels; ++c) {
-    const auto mean = static_cast<float>(graph.metadata.get<double>(str("mean_", c)));
-    const auto deviation = static_cast<float>(graph.metadata.get<double>(str("std_", c)));
-    for (int64_t v = 0; v < 256; ++v)
-      values[static_cast<size_t>(256 * c + v)] =
-          (static_cast<float>(v) / 255.0F - mean) / deviation;
+    mean.push_back(static_cast<float>(graph.metadata.get<double>(str("mean_", c))));
+    deviation.push_back(static_cast<float>(graph.metadata.get<double>(str("std_", c))));
   }
-  return values;
+  return values_of_bytes(mean, deviation);
 }
 
 std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, int64_t channels) {
-  const std::vector<float> values = reals_of_pixels(graph, channels);
+  const Tensor values = reals_of_pixels(graph, channels);
+  const auto count = static_cast<size_t>(values.numel());
   std::vector<uint8_t> codes;
   for (const Int8Node& n : graph.nodes) {
     if (!reads_input(n)) continue;
-    codes.resize(codes.size() + values.size());
-    quantize(n.format, values.data(), static_cast<int64_t>(values.size()),
-             reinterpret_cast<std::byte*>(codes.data() + codes.size() - values.size()));
+    codes.resize(codes.size() + count);
+    quantize(n.format, values.data<float>(), values.numel(),
+             reinterpret_cast<std::byte*>(codes.data() + codes.size() - count));
   }
   return codes;
 }
@@ -189,9 +171,8 @@ Int8Program::Step Int8Program::bind_quantize(const Int8Step& step) const {
     if (input.codes_of_pixels == nullptr)
       quantize(f, reinterpret_cast<const float*>(input.data), count, q);
     else
-      look_up(input.codes_of_pixels + table * 256 * channels,
-              reinterpret_cast<const uint8_t*>(input.data), count / channels, channels,
-              reinterpret_cast<uint8_t*>(q));
+      look_up(reinterpret_cast<const uint8_t*>(input.data), count / channels, channels,
+              input.codes_of_pixels + table * 256 * channels, reinterpret_cast<uint8_t*>(q));
   };
 }
 
@@ -285,12 +266,8 @@ Int8Program::Step Int8Program::bind_input() const {
       std::memcpy(to, input.data, static_cast<size_t>(count) * sizeof(float));
       return;
     }
-    const auto* pixels = reinterpret_cast<const uint8_t*>(input.data);
-    parallel_for(count / channels, 4096, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        for (int64_t c = 0; c < channels; ++c)
-          to[i * channels + c] = input.reals_of_pixels[256 * c + pixels[i * channels + c]];
-    });
+    look_up(reinterpret_cast<const uint8_t*>(input.data), count / channels, channels,
+            input.reals_of_pixels, to);
   };
 }
 

@@ -90,7 +90,7 @@ class Int8Program {
 // every quantize node that reads the input: what quantizing the f32 pictures gives. mean and std
 // are the graph's metadata mean_0, std_0, ... Throws ConfigError where they are missing.
 std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, int64_t channels);
-// x of every channel and pixel value.
-std::vector<float> reals_of_pixels(const Int8Graph& graph, int64_t channels);
+// x of every channel and pixel value, f32 [channels,256].
+Tensor reals_of_pixels(const Int8Graph& graph, int64_t channels);
 
 }  // namespace stair::qat

@@ -24,7 +24,7 @@ struct Int8Session::Impl {
   std::vector<Int8Conv> convs;
   std::vector<Job> jobs;  // of the last few shapes, the last used one last
   std::vector<uint8_t> pixel_codes;
-  std::vector<float> pixel_reals;
+  Tensor pixel_reals;
   int64_t pixel_channels = 0;
 
   int last() const { return static_cast<int>(graph.nodes.size()) - 1; }
@@ -80,7 +80,7 @@ Int8Input Int8Session::Impl::input(const Tensor& x) {
     pixel_reals = reals_of_pixels(graph, x.size(3));
     pixel_channels = x.size(3);
   }
-  return {x.raw(), pixel_codes.data(), pixel_reals.data()};
+  return {x.raw(), pixel_codes.data(), pixel_reals.data<float>()};
 }
 
 void Int8Session::Impl::run(const Tensor& x, Tensor& y) {

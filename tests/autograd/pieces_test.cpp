@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 
+#include "autograd/dequantize.h"
 #include "autograd/ops/add.h"
 #include "autograd/ops/conv2d.h"
 #include "autograd/ops/mul.h"
@@ -161,6 +162,47 @@ TEST(ValueInPieces, OfAConvolutionGivesTheBitsOfTheWhole) {
       EXPECT_GT(asked.size(), 20U);
     else
       EXPECT_EQ(asked, (std::vector<std::pair<int64_t, int64_t>>{{0, 10 * 64 * 64}}));
+  }
+}
+
+TEST(ValueInPieces, IsQuantizedToTheBitsOfTheWholeWhichNeverIsMade) {
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    Random random(seed);
+    const int64_t rows = 1 + static_cast<int64_t>(random.below(3000)),
+                  channels = 1 + static_cast<int64_t>(random.below(70));
+    const Tensor xv = normal({rows, channels}, seed), gy = normal({rows, channels}, seed + 1);
+    for (const float strange : {NAN, INFINITY, -INFINITY})
+      xv.data<float>()[random.below(static_cast<uint64_t>(xv.numel()))] = strange;
+    const QParams p{{0.02F}, {seed % 2 == 0 ? 90 : 0}, -1, 0, 255};
+    std::vector<std::pair<int64_t, int64_t>> asked;
+    const Variable pieces = deferred(xv, asked), whole(xv, true);
+    const Variable a = quantize(pieces, p, DType::u8, seed % 3 == 0),
+                   b = quantize(whole, p, DType::u8, seed % 3 == 0);
+    ASSERT_EQ(std::memcmp(a.value().raw(), b.value().raw(), b.value().bytes()), 0) << seed;
+    a.backward(gy), b.backward(gy);
+    ASSERT_EQ(std::memcmp(pieces.grad().raw(), whole.grad().raw(), whole.grad().bytes()), 0)
+        << seed;
+    EXPECT_TRUE(pieces.deferred().in_pieces());
+  }
+}
+
+TEST(ValueInPieces, OfCodesIsTheirSum) {
+  const Tensor xv = normal({3, 20, 20, 24}, 1), zv = normal({3, 20, 20, 24}, 2),
+               gy = normal({3, 20, 20, 24}, 3);
+  const QParams px{{0.03F}, {100}, -1, 0, 255}, pz{{0.02F}, {-3}, -1, -128, 127};
+  const Variable x(xv, true), z(zv, true), a = quantize(x, px, DType::u8),
+                                           b = quantize(z, pz, DType::s8);
+  const Variable y = add(a, b);
+  EXPECT_TRUE(y.deferred().in_pieces());
+  const Tensor ra = dequantize(a.value()), rb = dequantize(b.value());
+  for (int64_t i = 0; i < xv.numel(); ++i)
+    ASSERT_EQ(y.value().data<float>()[i], ra.data<float>()[i] + rb.data<float>()[i]) << i;
+  y.backward(gy);
+  for (int64_t i = 0; i < xv.numel(); ++i) {
+    const int32_t code = a.value().data<uint8_t>()[i];
+    if (code > 0 && code < 255) {
+      ASSERT_EQ(x.grad().data<float>()[i], gy.data<float>()[i]) << i;
+    }
   }
 }
 

@@ -47,8 +47,10 @@ class Loading : public testing::Test {
       EXPECT_EQ(a[i].index, b[i].index);
       EXPECT_EQ(a[i].first, b[i].first);
       ASSERT_EQ(a[i].samples, b[i].samples);
-      ASSERT_EQ(a[i].images.shape(), b[i].images.shape());
-      EXPECT_EQ(std::memcmp(a[i].images.raw(), b[i].images.raw(), a[i].images.bytes()), 0)
+      ASSERT_EQ(a[i].images.bytes.shape(), b[i].images.bytes.shape());
+      EXPECT_EQ(
+          std::memcmp(a[i].images.bytes.raw(), b[i].images.bytes.raw(), a[i].images.bytes.bytes()),
+          0)
           << "batch " << i;
       EXPECT_EQ(std::memcmp(a[i].labels.raw(), b[i].labels.raw(), a[i].labels.bytes()), 0)
           << "batch " << i;
@@ -102,8 +104,8 @@ TEST_F(LoaderBatches, EpochsDifferInOrderAndPixelsAndSeedsDoToo) {
   other.seed = 43;
   EXPECT_NE(first[0].samples, epoch(other, 0)[0].samples);
   const LoaderOptions ordered{.batch_size = 26};
-  EXPECT_NE(std::memcmp(epoch(ordered, 0)[0].images.raw(), epoch(ordered, 1)[0].images.raw(),
-                        26 * 16 * 16 * 12),
+  EXPECT_NE(std::memcmp(epoch(ordered, 0)[0].images.bytes.raw(),
+                        epoch(ordered, 1)[0].images.bytes.raw(), 26 * 16 * 16 * 3),
             0);
 }
 
@@ -121,7 +123,7 @@ TEST_F(LoaderBatches, OneLoaderRunsEpochAfterEpochAndAbandonsOneMidway) {
 }
 
 TEST_F(LoaderBatches, LastBatchIsSmallerOrDroppedAndBatchesAreLimited) {
-  EXPECT_EQ(epoch({.batch_size = 10}).back().images.shape(), (Shape{6, 16, 16, 3}));
+  EXPECT_EQ(epoch({.batch_size = 10}).back().images.bytes.shape(), (Shape{6, 16, 16, 3}));
   EXPECT_EQ(epoch({.batch_size = 10, .drop_last = true}).size(), 2U);
   EXPECT_EQ(epoch({.batch_size = 10, .max_batches = 1}).size(), 1U);
   EXPECT_EQ(epoch({.batch_size = 10, .max_batches = 99}).size(), 3U);
@@ -133,9 +135,9 @@ TEST_F(LoaderBatches, ImagesAreThoseOfTheTransform) {
   for (const Batch& batch : epoch({.batch_size = 26, .seed = 9}, 4)) {
     for (int64_t i = 0; i < 26; ++i) {
       Random random = augmentation_random(9, 4, i);
-      std::vector<float> expected(16 * 16 * 3);
+      std::vector<uint8_t> expected(16 * 16 * 3);
       transform.apply(dataset_->load(i).view(), random, expected.data());
-      EXPECT_EQ(std::memcmp(batch.images.data<float>() + i * 768, expected.data(), 768 * 4), 0)
+      EXPECT_EQ(std::memcmp(batch.images.bytes.data<uint8_t>() + i * 768, expected.data(), 768), 0)
           << i;
     }
   }

@@ -82,6 +82,7 @@ TEST(QElementwiseExact, AdditionAgreesOnEveryInstructionSet) {
     const Bytes a = random_bytes(random, n), b = random_bytes(random, n);
     const CodeInput x = random_input(random, a), z = random_input(random, b);
     expect_exact<AddInt8>({n, x, z, random_requant(random), nullptr}, n, str("seed ", seed));
+    expect_exact<AddCodes>({n, x, z, nullptr}, n * 4, str("seed ", seed));
   }
 }
 

@@ -40,6 +40,16 @@ TEST(Ste, Relu6LowersTheHighestCode) {
   EXPECT_FLOAT_EQ(quantizer->qparams().scale[0], 6.0F / 255);
 }
 
+TEST(Ste, ActivationsInEvaluationKeepTheRangeThatIsDeployed) {
+  QuantizationSpec spec = activation_spec();
+  spec.averaging_constant = 1;  // the last batch alone
+  const auto quantizer = make_quantizer(spec, 1);
+  (void)(*quantizer)(Variable(Tensor::from<float>({0, 4}, {2})));
+  quantizer->eval();
+  const Variable q = (*quantizer)(Variable(Tensor::from<float>({0, 400}, {2})));
+  EXPECT_EQ(q.value().qparams(), quantizer->qparams());
+}
+
 TEST(Ste, WeightsFollowTheCurrentTensorWithoutStateInEvaluation) {
   const auto quantizer = make_quantizer(weight_spec(), 2);
   quantizer->eval();
