@@ -142,7 +142,7 @@ Variable batch_norm_activate(const Variable& x, const Variable& gamma, const Var
   };
   Variable y = run("batch_norm_activate", x, gamma, beta, moments, rule, values(x.value()));
   if (recompute_enabled())
-    y.set_remake([values, kept = Kept(x)] { return values(kept.get()).whole(); });
+    y.set_remake([values, kept = Kept(x)] { return values(kept.get()); });
   return y;
 }
 

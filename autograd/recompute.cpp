@@ -18,10 +18,10 @@ bool recompute_enabled() {
 }
 
 Kept::Kept(const Variable& x) : shape_(x.shape()) {
-  if (x.deferred().in_pieces() || !x.remake())
-    value_ = x.deferred();
-  else
+  if (x.remake())
     remake_ = x.remake();
+  else
+    value_ = x.deferred();
 }
 
 }  // namespace stair::autograd

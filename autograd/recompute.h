@@ -21,12 +21,12 @@ class Recompute {
 bool recompute_enabled();
 
 // The value of an input as a backward needs it: kept, or made again where it is known how. A value
-// in pieces stays the formula that it is.
+// in pieces stays a formula.
 class Kept {
  public:
   explicit Kept(const Variable& x);
   Tensor get() const { return deferred().whole(); }
-  Deferred deferred() const { return remake_ ? Deferred((*remake_)()) : value_; }
+  Deferred deferred() const { return remake_ ? (*remake_)() : value_; }
   const Shape& shape() const { return shape_; }
 
  private:

@@ -74,10 +74,10 @@ class Variable {
   void backward(Tensor gy = Tensor()) const;
   // A way to make the value anew, with the same bits, from what is kept anyway; null: none is
   // known. See autograd/recompute.h.
-  using Remake = std::shared_ptr<const std::function<Tensor()>>;
+  using Remake = std::shared_ptr<const std::function<Deferred()>>;
   const Remake& remake() const { return impl_->remake; }
-  void set_remake(std::function<Tensor()> remake) {
-    impl_->remake = std::make_shared<const std::function<Tensor()>>(std::move(remake));
+  void set_remake(std::function<Deferred()> remake) {
+    impl_->remake = std::make_shared<const std::function<Deferred()>>(std::move(remake));
   }
   // Null unless the operation that made this variable watches its gradient.
   const std::shared_ptr<GradientWatch>& watch() const { return impl_->watch; }

@@ -45,7 +45,7 @@ double LearnedQuantizer::gradient_scale(double elements, double p) const {
   return 1 / std::sqrt(elements * p);
 }
 
-QParams LearnedQuantizer::qparams(const Tensor&) const {
+QParams LearnedQuantizer::qparams(const autograd::Deferred&) const {
   if (!calibrated())
     throw ConfigError(
         str("quantizer ", spec().quantizer, ": no batch was seen yet, so there is no scale"),
@@ -83,8 +83,9 @@ void LearnedQuantizer::initialise(int64_t channel, std::vector<float> values, fl
   parameter_.value().data<float>()[channel] = static_cast<float>(initial(values, qmax - zero));
 }
 
-void LearnedQuantizer::observe(const Tensor& x) {
+void LearnedQuantizer::observe(const autograd::Deferred& deferred) {
   if (calibrated()) return;
+  const Tensor& x = deferred.whole();
   Quantizer::observe(x);
   const kernels::ChannelLayout layout = autograd::channel_layout(x.shape(), spec().axis);
   const Range range = activated_range(x);
@@ -98,15 +99,15 @@ Tensor LearnedQuantizer::quantized(const Variable& x, const QParams& p, bool rel
   return autograd::quantize(x, p, spec().dtype(), relu).value();
 }
 
-double LearnedQuantizer::elements_per_scale(const Tensor& x) const {
-  const int64_t samples = spec().is_weight || x.shape().rank() < 2 ? 1 : x.size(0);
+double LearnedQuantizer::elements_per_scale(const Shape& x) const {
+  const int64_t samples = spec().is_weight || x.rank() < 2 ? 1 : x[0];
   const double elements = static_cast<double>(x.numel()) / static_cast<double>(samples) /
                           static_cast<double>(parameter_.value().numel());
   return std::max(elements, 1.0);
 }
 
 Variable LearnedQuantizer::apply(const Variable& x, bool relu) const {
-  const QParams q = qparams(x.value());
+  const QParams q = qparams(x.deferred());
   Tensor y;
   {
     autograd::NoGrad no_grad;
@@ -116,7 +117,7 @@ Variable LearnedQuantizer::apply(const Variable& x, bool relu) const {
   for (size_t c = 0; c < q.scale.size(); ++c) {
     const float p =
         static_cast<float>(rule_.learns_offset ? q.qmax - q.qmin : q.qmax - q.zero_point[c]);
-    factors.push_back(static_cast<float>(gradient_scale(elements_per_scale(x.value()), p)));
+    factors.push_back(static_cast<float>(gradient_scale(elements_per_scale(x.shape()), p)));
     slopes.push_back(slope_of(q.scale[c], p));
   }
   std::vector<Variable> inputs{x, parameter_};
@@ -124,14 +125,13 @@ Variable LearnedQuantizer::apply(const Variable& x, bool relu) const {
   return autograd::record(
       rule_.name, std::move(inputs), y,
       [rule = rule_, kept = autograd::Kept(x), q, relu, factors, slopes](const Tensor& gy) {
-        const Tensor xv = kept.get();
+        const autograd::Deferred xv = kept.deferred();
         const int64_t channels = static_cast<int64_t>(q.scale.size());
         std::vector<Tensor> gradients{Tensor::empty(xv.shape(), DType::f32),
                                       Tensor::empty({channels}, DType::f32)};
         if (rule.learns_offset) gradients.push_back(Tensor::empty({channels}, DType::f32));
         const std::vector<RuleSums> sums =
-            run_rule(rule.span, autograd::channel_layout(xv.shape(), q.axis), xv.data<float>(),
-                     gy.data<float>(), q, relu, gradients[0].data<float>());
+            run_rule(rule.span, xv, gy.data<float>(), q, relu, gradients[0].data<float>());
         for (int64_t c = 0; c < channels; ++c) {
           const size_t i = static_cast<size_t>(c);
           gradients[1].data<float>()[c] =

@@ -25,7 +25,7 @@ class LearnedQuantizer : public Quantizer {
   LearnedQuantizer(const QuantizationSpec& spec, int64_t channels, Activation activation,
                    const LearnedRule& rule);
   bool calibrated() const override { return initialised_.value().data<uint8_t>()[0] != 0; }
-  QParams qparams(const Tensor& x) const override;
+  QParams qparams(const autograd::Deferred& x) const override;
 
  protected:
   // The parameter from the activated, finite values of a channel, less the offset; p = qmax - zero
@@ -43,10 +43,10 @@ class LearnedQuantizer : public Quantizer {
   virtual Tensor quantized(const Variable& x, const QParams& p, bool relu) const;
 
  private:
-  void observe(const Tensor& x) final;
+  void observe(const autograd::Deferred& x) final;
   Variable apply(const Variable& x, bool relu) const final;
   void initialise(int64_t channel, std::vector<float> values, float min);
-  double elements_per_scale(const Tensor& x) const;
+  double elements_per_scale(const Shape& x) const;
 
   LearnedRule rule_;
   Variable parameter_, zero_point_, offset_, initialised_;

@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "autograd/batch_norm_passes.h"
-#include "autograd/ops/quantize.h"
 #include "autograd/ops/relu.h"
 #include "autograd/ops/relu6.h"
 #include "core/text.h"
@@ -46,29 +45,32 @@ void Quantizer::enable_learning(bool on) {
 
 Variable Quantizer::forward(const Variable& x) {
   if (x.quantized()) return x;
-  const bool relu = activation_ == Activation::relu;
-  if (x.deferred().in_pieces() && activation_ != Activation::relu6 && range_suffices()) {
-    if (is_training() && observer_enabled()) observe_range(activated_range(x.deferred()));
-    return autograd::quantize(x, qparams(), spec_.dtype(), relu);
-  }
-  const Variable input = activation_ == Activation::relu6 ? autograd::relu6(x) : x;
-  if (is_training() && observer_enabled()) observe(input.value());
-  if (!fake_quant_enabled()) return relu ? autograd::relu(input) : input;
-  return apply(input, relu);
+  return activation_ == Activation::relu6 ? observe_and_apply(autograd::relu6(x), false)
+                                          : observe_and_apply(x, activation_ == Activation::relu);
+}
+
+Variable Quantizer::observe_and_apply(const Variable& x, bool relu) {
+  if (is_training() && observer_enabled()) observe(x.deferred());
+  if (!fake_quant_enabled()) return relu ? autograd::relu(x) : x;
+  return apply(x, relu);
 }
 
 Variable Quantizer::forward_normalized(const Variable& x, const Variable& gamma,
                                        const Variable& beta, const Variable& running_mean,
                                        const Variable& running_var,
                                        const autograd::BatchNormOptions& options) {
-  if (!range_suffices())
-    return forward(autograd::batch_norm(x, gamma, beta, running_mean, running_var, options));
-  const autograd::BatchMoments moments =
-      autograd::batch_moments(x, gamma, beta, running_mean, running_var, options, true);
   autograd::ActiveRange active;
   if (activation_ != Activation::none) active.low = 0;
   if (activation_ == Activation::relu6) active.high = 6;
-  if (is_training() && observer_enabled()) {
+  const bool observes = is_training() && observer_enabled();
+  if (!is_straight_through() || !fake_quant_enabled() || spec_.axis >= 0 || spec_.is_dynamic ||
+      (observes && observer_->needs_values()))
+    return observe_and_apply(
+        autograd::batch_norm_activate(x, gamma, beta, running_mean, running_var, options, active),
+        false);
+  const autograd::BatchMoments moments =
+      autograd::batch_moments(x, gamma, beta, running_mean, running_var, options, true);
+  if (observes) {
     Range range{{kInfinity}, {-kInfinity}, 0};
     for (size_t c = 0; c < moments.min.size(); ++c) {
       if (moments.min[c] > moments.max[c]) continue;
@@ -78,11 +80,6 @@ Variable Quantizer::forward_normalized(const Variable& x, const Variable& gamma,
     observer_->observe({range, Tensor()});
   }
   return autograd::normalize_quantize(x, gamma, beta, moments, active, qparams(), spec_.dtype());
-}
-
-bool Quantizer::range_suffices() const {
-  return is_straight_through() && fake_quant_enabled() && spec_.axis < 0 && !spec_.is_dynamic &&
-         !(is_training() && observer_enabled() && observer_->needs_values());
 }
 
 Range Quantizer::activated_range(const autograd::Deferred& x) const {
@@ -95,16 +92,14 @@ Range Quantizer::activated_range(const autograd::Deferred& x) const {
   return range;
 }
 
-void Quantizer::observe_range(const Range& range, const Tensor& x) {
+void Quantizer::observe(const autograd::Deferred& x) {
+  const Range range = activated_range(x);
   non_finite_seen_ += range.non_finite;
-  observer_->observe({range, x, activation_ == Activation::relu});
+  observer_->observe(
+      {range, observer_->needs_values() ? x.whole() : Tensor(), activation_ == Activation::relu});
 }
 
-void Quantizer::observe(const Tensor& x) {
-  observe_range(activated_range(x), x);
-}
-
-QParams Quantizer::qparams(const Tensor& x) const {
+QParams Quantizer::qparams(const autograd::Deferred& x) const {
   const bool follows =
       spec_.is_weight && spec_.averaging_constant == 1 && observer_enabled() && !is_training();
   if (x.defined() && (spec_.is_dynamic || follows)) {

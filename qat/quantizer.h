@@ -63,17 +63,17 @@ class Quantizer : public nn::Module {
   virtual std::string simulated() const { return ""; }
   // The parameters that are in force for x. Weights whose observer follows the current tensor
   // (averaging constant 1) get those of x itself while the observer is on.
-  virtual QParams qparams(const Tensor& x) const;
+  virtual QParams qparams(const autograd::Deferred& x) const;
 
   // The parameters in force, where they do not depend on the tensor (activations).
-  QParams qparams() const { return qparams(Tensor()); }
+  QParams qparams() const { return qparams(autograd::Deferred()); }
 
   std::shared_ptr<nn::Module> clone() const override;
 
  protected:
   // Called once a training forward while the observer is on, before quantizing. x is before the
   // activation.
-  virtual void observe(const Tensor& x);
+  virtual void observe(const autograd::Deferred& x);
   // The integers of x (before a ReLU, which it fuses: quantize max(x, 0)) and their gradient.
   virtual Variable apply(const Variable& x, bool relu) const = 0;
 
@@ -85,11 +85,9 @@ class Quantizer : public nn::Module {
   std::unique_ptr<Observer> observer_;
 
  private:
-  // Whether quantizing asks nothing of the values but their range, so that they need not stand in
-  // memory.
-  bool range_suffices() const;
-  // x may be undefined where the observer does not need it.
-  void observe_range(const Range& range, const Tensor& x = Tensor());
+  // Observes and quantizes x, which ReLU6 was applied to.
+  Variable observe_and_apply(const Variable& x, bool relu);
+
   int64_t non_finite_seen_ = 0;
   static bool flag(const Variable& f) { return f.value().data<uint8_t>()[0] != 0; }
   static void set_flag(const Variable& f, bool on) { f.value().data<uint8_t>()[0] = on ? 1 : 0; }

@@ -91,9 +91,8 @@ template <class Rule>
   return total;
 }
 
-// Runs `span` over a tensor in a fixed split. Sums by channel.
-std::vector<RuleSums> run_rule(RuleSums (*span)(const RuleSpan&),
-                               const kernels::ChannelLayout& layout, const float* x,
+// Runs `span` over a tensor in a fixed split, which is the same for a formula. Sums by channel.
+std::vector<RuleSums> run_rule(RuleSums (*span)(const RuleSpan&), const autograd::Deferred& x,
                                const float* gy, const QParams& p, bool relu, float* gx);
 
 // The variable of codes (or real numbers) `y` of x, whose gradient is the rule's; of quantizers

@@ -67,7 +67,7 @@ class Dorefa final : public Quantizer {
  public:
   using Quantizer::Quantizer;
 
-  QParams qparams(const Tensor& x) const override {
+  QParams qparams(const autograd::Deferred& x) const override {
     QParams p = Quantizer::qparams(x);
     if (spec().is_weight) {
       const float steps = static_cast<float>(spec().qmax - spec().qmin) / 2;
@@ -88,7 +88,7 @@ class Dorefa final : public Quantizer {
     return !spec().is_weight && activation() == Activation::relu && spec().bits < 8;
   }
   Variable apply(const Variable& x, bool relu) const override {
-    const QParams p = qparams(x.value());
+    const QParams p = qparams(x.deferred());
     if (!spec().is_weight) {
       const Variable q =
           autograd::quantize(ends_at_one() ? x.detach() : x, p, spec().dtype(), relu);

@@ -44,7 +44,7 @@ class Dsq final : public Quantizer {
 
  private:
   Variable apply(const Variable& x, bool relu) const override {
-    const QParams p = qparams(x.value());
+    const QParams p = qparams(x.deferred());
     const Tensor q = autograd::quantize(x.detach(), p, spec().dtype(), relu).value();
     return record_rule("dsq", x, q, span, p, relu);
   }

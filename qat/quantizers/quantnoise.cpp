@@ -29,7 +29,7 @@ class QuantNoise final : public Quantizer {
 
  private:
   Variable apply(const Variable& x, bool relu) const override {
-    const Variable q = autograd::quantize(x, qparams(x.value()), spec().dtype(), relu);
+    const Variable q = autograd::quantize(x, qparams(x.deferred()), spec().dtype(), relu);
     return is_training() ? mixed(x, autograd::dequantize(q), relu) : q;
   }
 

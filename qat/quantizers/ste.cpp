@@ -26,7 +26,7 @@ class Ste final : public Quantizer {
  private:
   bool is_straight_through() const override { return true; }
   Variable apply(const Variable& x, bool relu) const override {
-    return autograd::quantize(x, qparams(x.value()), spec().dtype(), relu);
+    return autograd::quantize(x, qparams(x.deferred()), spec().dtype(), relu);
   }
 };
 

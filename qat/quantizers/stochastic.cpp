@@ -55,7 +55,7 @@ class Stochastic final : public Quantizer {
 
  private:
   Variable apply(const Variable& x, bool relu) const override {
-    const QParams p = qparams(x.value());
+    const QParams p = qparams(x.deferred());
     if (!is_training()) return autograd::quantize(x, p, spec().dtype(), relu);
     Tensor q = Tensor::empty(x.shape(), spec().dtype());
     spec().is_signed ? round_by_chance<int8_t>(x.value(), p, relu, q)

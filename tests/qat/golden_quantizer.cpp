@@ -10,12 +10,12 @@ RuledQuantizer::RuledQuantizer(const QuantizationSpec& spec, int64_t channels,
                                Activation activation, Rule rule)
     : Quantizer(spec, channels, activation), rule_(std::move(rule)) {}
 
-QParams RuledQuantizer::qparams(const Tensor&) const {
+QParams RuledQuantizer::qparams(const autograd::Deferred&) const {
   return rule_(*observer_);
 }
 
 Variable RuledQuantizer::apply(const Variable& x, bool relu) const {
-  return autograd::quantize(x, qparams(x.value()), spec().dtype(), relu);
+  return autograd::quantize(x, qparams(x.deferred()), spec().dtype(), relu);
 }
 
 std::shared_ptr<Quantizer> make_fused_symmetric(const QuantizationSpec& spec, int64_t channels) {

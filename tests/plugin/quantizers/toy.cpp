@@ -23,7 +23,7 @@ class Toy final : public Quantizer {
 
  private:
   Variable apply(const Variable& x, bool relu) const override {
-    const Variable q = autograd::quantize(x.detach(), qparams(x.value()), spec().dtype(), relu);
+    const Variable q = autograd::quantize(x.detach(), qparams(x.deferred()), spec().dtype(), relu);
     return autograd::record("toy", {x}, q.value(), [](const Tensor& gy) {
       Tensor gx = gy.clone();
       for (int64_t i = 0; i < gx.numel(); ++i) gx.data<float>()[i] *= 0.5F;
