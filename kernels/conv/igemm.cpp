@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <vector>
 
 #include "core/parallel.h"
@@ -253,31 +254,90 @@ std::vector<std::pair<int64_t, int64_t>> phase_taps(int64_t phase, int64_t windo
   return taps;
 }
 
-// Pixels of the gradient at (phase_h + stride_h * row, phase_w + stride_w * column) all use the
-// same taps.
-void backward_phase(const ConvBackwardData<float>::Args& a, int64_t phase_h, int64_t phase_w,
-                    const IgemmMicro& micro) {
+// Columns of the gradient that use the same taps: `count` runs of `width` neighbours, `step` apart,
+// a multiple of the stride. A run is computed as one pixel of width * C channels.
+struct Runs {
+  int64_t first, width, count, step;
+};
+
+// Few channels fill a vector as runs of columns, with zeros for the weights that a column does not
+// have: fewer products than a vector for each column. Else the columns of each phase.
+std::vector<Runs> runs_of(const ConvShape& s, int64_t lanes) {
+  const int64_t width = lanes / s.c / s.stride_w * s.stride_w;
+  std::vector<Runs> runs;
+  if (s.groups > 1 || s.kw == 1 || s.dilation_w > 1 || width < 2) {
+    for (int64_t x = 0; x < std::min(s.stride_w, s.w); ++x)
+      runs.push_back({x, 1, (s.w - x + s.stride_w - 1) / s.stride_w, s.stride_w});
+    return runs;
+  }
+  if (s.w >= width) runs.push_back({0, width, s.w / width, width});
+  if (s.w % width > 0) runs.push_back({s.w / width * width, s.w % width, 1, width});
+  return runs;
+}
+
+// Weights [O][KH][...] for runs of columns.
+struct RunWeights {
+  struct Column {
+    int64_t dx, weights;  // of gy; of the tap inside a window's row
+  };
+  const float* data;
+  int64_t row;  // floats of a window's row
+  std::vector<Column> columns;
+  std::vector<float> wide;  // [O][KH][column][width * C], for more than one column
+};
+
+RunWeights weights_of(const ConvBackwardData<float>::Args& a, const Runs& runs) {
+  const ConvShape& s = a.s;
+  RunWeights weights{a.w, s.kw * s.i(), {}, {}};
+  if (runs.width == 1) {
+    for (const auto& [kx, dx] : phase_taps(runs.first, s.kw, s.stride_w, s.pad_left, s.dilation_w))
+      weights.columns.push_back({dx, kx * s.i()});
+    return weights;
+  }
+  std::map<int64_t, std::vector<std::pair<int64_t, int64_t>>> by_dx;  // (column of the run, kx)
+  for (int64_t x = 0; x < runs.width; ++x)
+    for (const auto& [kx, dx] : phase_taps(runs.first + x, s.kw, s.stride_w, s.pad_left, 1))
+      by_dx[dx].emplace_back(x, kx);
+  const int64_t floats = runs.width * s.c;
+  weights.row = std::ssize(by_dx) * floats;
+  weights.wide.resize(static_cast<size_t>(s.o * s.kh * weights.row));
+  weights.data = weights.wide.data();
+  for (const auto& [dx, columns] : by_dx) {
+    const int64_t tap = std::ssize(weights.columns) * floats;
+    weights.columns.push_back({dx, tap});
+    for (int64_t row = 0; row < s.o * s.kh; ++row)
+      for (const auto& [x, kx] : columns)
+        std::memcpy(weights.wide.data() + row * weights.row + tap + x * s.c,
+                    a.w + (row * s.kw + kx) * s.c, sizeof(float) * static_cast<size_t>(s.c));
+  }
+  return weights;
+}
+
+// The gradient of rows phase + stride_h * row in these columns.
+void backward_phase(const ConvBackwardData<float>::Args& a, int64_t phase, const Runs& runs,
+                    const RunWeights& weights, const IgemmMicro& micro) {
   const ConvShape& s = a.s;
   Grid g;
   g.in = a.gy;
   g.n = s.n, g.h = s.oh(), g.w = s.ow(), g.channels = s.o;
   g.groups = s.groups;
   g.depth = s.o / s.groups;
-  g.columns = s.i();
-  for (const auto& [ky, dy] : phase_taps(phase_h, s.kh, s.stride_h, s.pad_top, s.dilation_h))
-    for (const auto& [kx, dx] : phase_taps(phase_w, s.kw, s.stride_w, s.pad_left, s.dilation_w))
-      g.taps.push_back({dy, dx, (ky * s.kw + kx) * s.i()});
-  g.rows = (s.h - phase_h + s.stride_h - 1) / s.stride_h;
-  g.cols = (s.w - phase_w + s.stride_w - 1) / s.stride_w;
-  g.out = a.gx + (phase_h * s.w + phase_w) * s.c;
+  g.columns = runs.width * s.i();
+  for (const auto& [ky, dy] : phase_taps(phase, s.kh, s.stride_h, s.pad_top, s.dilation_h))
+    for (const RunWeights::Column& column : weights.columns)
+      g.taps.push_back({dy, column.dx, ky * weights.row + column.weights});
+  g.rows = (s.h - phase + s.stride_h - 1) / s.stride_h;
+  g.cols = runs.count;
+  g.step_w = runs.step / s.stride_w;
+  g.out = a.gx + (phase * s.w + runs.first) * s.c;
   g.next = a.next;
   g.out_image = s.h * s.w * s.c;
   g.out_row = s.stride_h * s.w * s.c;
-  g.out_col = s.stride_w * s.c;
-  g.weights = a.w;
-  g.depth_step = s.k();
+  g.out_col = runs.step * s.c;
+  g.weights = weights.data;
+  g.depth_step = s.kh * weights.row;
   g.column_step = 1;
-  g.group_step = g.depth * s.k();
+  g.group_step = g.depth * g.depth_step;
   run_grid(g, micro);
 }
 
@@ -330,9 +390,11 @@ void igemm_forward(const ConvForward<float>::Args& a, const IgemmMicro& micro) {
 }
 
 void igemm_backward_data(const ConvBackwardData<float>::Args& a, const IgemmMicro& micro) {
-  for (int64_t phase_h = 0; phase_h < std::min(a.s.stride_h, a.s.h); ++phase_h)
-    for (int64_t phase_w = 0; phase_w < std::min(a.s.stride_w, a.s.w); ++phase_w)
-      backward_phase(a, phase_h, phase_w, micro);
+  for (const Runs& runs : runs_of(a.s, micro.lanes)) {
+    const RunWeights weights = weights_of(a, runs);
+    for (int64_t phase = 0; phase < std::min(a.s.stride_h, a.s.h); ++phase)
+      backward_phase(a, phase, runs, weights, micro);
+  }
 }
 
 }  // namespace stair::kernels
