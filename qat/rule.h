@@ -92,8 +92,10 @@ template <class Rule>
 }
 
 // Runs `span` over a tensor in a fixed split, which is the same for a formula. Sums by channel.
+// `watch`, that of x or null, hears of gx while it is written.
 std::vector<RuleSums> run_rule(RuleSums (*span)(const RuleSpan&), const autograd::Deferred& x,
-                               const float* gy, const QParams& p, bool relu, float* gx);
+                               const float* gy, const QParams& p, bool relu, float* gx,
+                               const autograd::GradientWatch* watch);
 
 // The variable of codes (or real numbers) `y` of x, whose gradient is the rule's; of quantizers
 // without learned parameters.
