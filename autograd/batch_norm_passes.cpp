@@ -45,11 +45,16 @@ class PassBackward {
         gamma_(gamma.defined() ? gamma.value() : Tensor()),
         moments_(moments) {}
 
+  // The input, which may have to be made again: once for all that read it in the backward.
+  const Tensor& x() {
+    if (!x_.defined()) x_ = kept_.get();
+    return x_;
+  }
+
   // Returns what the sums read beside the gradient.
   const float* begin_sums(int64_t chunks) {
-    x_ = kept_.get();
     sums_ = Tensor::full<double>({chunks, 2, rule_.channels}, 0);
-    return x_.data<float>();
+    return x().data<float>();
   }
 
   void sum_rows(int64_t chunk, int64_t begin, int64_t end, const float* gy) {
@@ -93,8 +98,7 @@ class PassBackward {
 };
 
 Variable run(const char* op, const Variable& x, const Variable& gamma, const Variable& beta,
-             const BatchMoments& moments, const Output& rule, const Deferred& values) {
-  const auto backward = std::make_shared<PassBackward>(rule, x, gamma, moments);
+             const std::shared_ptr<PassBackward>& backward, const Deferred& values) {
   Variable y = record(op, {x, gamma, beta}, values,
                       [backward](const Tensor& gy) { return backward->gradients(gy); });
   if (y.requires_grad()) {
@@ -124,7 +128,8 @@ Variable normalize_quantize(const Variable& x, const Variable& gamma, const Vari
   const Tensor codes = Tensor::empty(x.shape(), dtype).with_qparams(qparams);
   kernels::run<kernels::NormalizeActivate<float>>(
       {with_values(rule, x.value(), moments), codes.raw()});
-  return run("normalize_quantize", x, gamma, beta, moments, rule, codes);
+  return run("normalize_quantize", x, gamma, beta,
+             std::make_shared<PassBackward>(rule, x, gamma, moments), codes);
 }
 
 Variable batch_norm_activate(const Variable& x, const Variable& gamma, const Variable& beta,
@@ -140,9 +145,9 @@ Variable batch_norm_activate(const Variable& x, const Variable& gamma, const Var
     };
     return Deferred(xv.shape(), rows, {xv.data<float>(), nullptr});
   };
-  Variable y = run("batch_norm_activate", x, gamma, beta, moments, rule, values(x.value()));
-  if (recompute_enabled())
-    y.set_remake([values, kept = Kept(x)] { return values(kept.get()); });
+  const auto backward = std::make_shared<PassBackward>(rule, x, gamma, moments);
+  Variable y = run("batch_norm_activate", x, gamma, beta, backward, values(x.value()));
+  if (recompute_enabled()) y.set_remake([values, backward] { return values(backward->x()); });
   return y;
 }
 

@@ -1,7 +1,7 @@
 // Batch norm in training with what follows it, an activation function and straight-through
 // quantization, as one pass over memory forward and two backward. The results have the bits of the
-// operations in a row, and so have the gradients, unless their sums were formed while a convolution
-// wrote a gradient larger than the caches: those are split in another way. Only x is kept.
+// operations in a row, and so have the gradients, unless their sums were formed while the reader of
+// the result wrote its gradient: those may be split in another way. Only x is kept.
 #pragma once
 
 #include <limits>

@@ -1,6 +1,7 @@
 #include "autograd/deferred.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/parallel.h"
 #include "core/storage.h"
@@ -9,22 +10,27 @@
 namespace stair::autograd {
 namespace {
 
-// What a piece has at least, if there are so many: half of a first-level cache.
+// Half of a first-level cache.
 constexpr int64_t kPieceFloats = 4096;
-// Rows of a piece are a multiple, so that pieces begin at whole words of a mask of bits.
-constexpr int64_t kPieceRows = 64;
+// Pieces begin at whole words of a mask of bits.
+constexpr int64_t kMultiple = 64;
 
 }  // namespace
 
 Deferred::Deferred(Pixels pixels)
     : shape_(pixels.bytes.shape()),
       rows_([pixels](int64_t begin, int64_t end, float* into) { pixels.reals(begin, end, into); }),
-      pixels_(std::make_shared<const Pixels>(pixels)) {}
+      pixels_(std::make_shared<const Pixels>(pixels)) {
+  if (shape_.rank() < 1 || shape_[shape_.rank() - 1] != pixels.values.size(0))
+    throw ShapeError(str("pixels: bytes ", pixels.bytes, " and values ", pixels.values,
+                         ", expected [...,C] and [C,256]"));
+}
 
 const Tensor& Deferred::whole() const {
   if (in_pieces()) {
     whole_ = Tensor::empty(shape_, DType::f32);
-    rows_(0, shape_.numel() / shape_[shape_.rank() - 1], whole_.data<float>());
+    if (shape_.numel() > 0)
+      rows_(0, shape_.numel() / shape_[shape_.rank() - 1], whole_.data<float>());
     rows_ = nullptr;
   }
   return whole_;
@@ -33,8 +39,10 @@ const Tensor& Deferred::whole() const {
 void Deferred::for_pieces(
     const std::function<void(int64_t first, std::span<float> values)>& f) const {
   const int64_t channels = std::max<int64_t>(shape_[shape_.rank() - 1], 1);
-  const int64_t blocks = std::max<int64_t>(kPieceFloats / (kPieceRows * channels), 1);
-  parallel_for(shape_.numel() / channels, blocks * kPieceRows, [&](int64_t begin, int64_t end) {
+  const int64_t block = kMultiple / std::gcd(kMultiple, channels);
+  const int64_t rows = std::max<int64_t>(kPieceFloats / (block * channels), 1) * block;
+  parallel_for(shape_.numel() / channels, rows, [&](int64_t begin, int64_t end) {
+    const SerialLoops serial;
     const auto count = static_cast<size_t>((end - begin) * channels);
     const Scratch piece(sizeof(float) * count);
     rows_(begin, end, piece.as<float>());

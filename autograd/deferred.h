@@ -26,6 +26,7 @@ class Deferred {
   Deferred(Shape shape, Rows rows, Reads reads = {})
       : shape_(std::move(shape)), rows_(std::move(rows)), reads_(reads) {}
 
+  // Throws ShapeError where bytes and values do not fit.
   explicit Deferred(Pixels pixels);
 
   bool defined() const { return whole_.defined() || rows_ != nullptr; }
@@ -35,8 +36,8 @@ class Deferred {
   // Whether it is a formula that was not yet asked for the whole.
   bool in_pieces() const { return !whole_.defined() && rows_ != nullptr; }
   void rows(int64_t begin, int64_t end, float* into) const { rows_(begin, end, into); }
-  // The pictures whose real numbers these are, or null.
-  const Pixels* pixels() const { return pixels_.get(); }
+  // Of a formula: the pictures whose real numbers these are, or null.
+  const Pixels* pixels() const { return in_pieces() ? pixels_.get() : nullptr; }
   const Reads& reads() const { return reads_; }
   // Of a formula: calls f(first, values) for one stretch of the elements after the other, from
   // several threads; values are those from element `first` on, a multiple of 64.

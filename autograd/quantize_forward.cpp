@@ -18,6 +18,9 @@ bool holds(DType dtype, const QParams& p) {
 
 void check(const char* op, const Deferred& x, const QParams& p, DType dtype) {
   const Shape& shape = x.shape();
+  if (x.dtype() != DType::f32 && x.dtype() != DType::f64)
+    throw DTypeError(str(op, ": x is ", shape, ' ', x.dtype(), ", expected f32 or f64"),
+                     "integers take part once they are quantized tensors");
   if (!holds(dtype, p))
     throw DTypeError(str(op, ": range ", p.qmin, " to ", p.qmax, " does not fit ", dtype,
                          ", expected u8, s8 or s32 that holds it"));
@@ -53,13 +56,14 @@ Tensor converted(const Tensor& x, DType dtype) {
 }
 
 // Quantizes what each byte stands for.
-Tensor codes_of_pixels(const char* op, const Pixels& pixels, const QParams& p, DType dtype,
-                       bool relu) {
+Tensor quantized_pixels(const char* op, const Pixels& pixels, const QParams& p, DType dtype,
+                        bool relu) {
   const Tensor table = quantize_forward(op, pixels.values, p, dtype, relu, false).q;
   const int64_t channels = table.size(0);
   Tensor codes = Tensor::empty(pixels.bytes.shape(), dtype);
-  look_up(pixels.bytes.data<uint8_t>(), codes.numel() / channels, channels,
-          reinterpret_cast<const uint8_t*>(table.raw()), reinterpret_cast<uint8_t*>(codes.raw()));
+  look_up_bytes(pixels.bytes.data<uint8_t>(), codes.numel() / channels, channels,
+                reinterpret_cast<const uint8_t*>(table.raw()),
+                reinterpret_cast<uint8_t*>(codes.raw()));
   return codes.with_qparams(p);
 }
 
@@ -69,7 +73,7 @@ Quantized quantize_forward(const char* op, const Deferred& x, const QParams& p, 
                            bool relu, bool want_mask) {
   check(op, x, p, dtype);
   if (x.pixels() != nullptr && !p.per_channel() && !want_mask && bytes_of(dtype, 1) == 1)
-    return {codes_of_pixels(op, *x.pixels(), p, dtype, relu), {}};
+    return {quantized_pixels(op, *x.pixels(), p, dtype, relu), {}};
   const int64_t count = x.shape().numel();
   Quantized result{Tensor::empty(x.shape(), dtype), {}};
   if (want_mask) result.inside = Tensor::empty({count}, DType::b1);

@@ -33,7 +33,7 @@ void run(const std::string& folder, int workers, int size, double seconds, bool 
   const std::clock_t cpu = std::clock();
   for (int64_t epoch = 1; seconds_since(start) < seconds; ++epoch) {
     loader.start_epoch(epoch);
-    while (const auto batch = loader.next()) pictures += batch->images.bytes.size(0);
+    while (const auto batch = loader.next()) pictures += batch->images.count();
   }
   // Processor time tells the cost where other programs take part of the machine.
   const double cpu_ms = 1000.0 * static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC;

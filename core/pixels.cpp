@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kGrain = 4096;  // pixels
 
 template <class T>
-void look_up_all(const uint8_t* bytes, int64_t pixels, int64_t channels, const T* table, T* to) {
+void look_up(const uint8_t* bytes, int64_t pixels, int64_t channels, const T* table, T* to) {
   parallel_for(pixels, kGrain, [&](int64_t begin, int64_t end) {
     if (channels == 3) {
       for (int64_t i = 3 * begin; i < 3 * end; i += 3) {
@@ -60,8 +60,8 @@ Extremes extremes(const uint8_t* bytes, int64_t pixels, int64_t channels) {
 
 void Pixels::reals(int64_t begin, int64_t end, float* to) const {
   const int64_t channels = values.size(0);
-  look_up(bytes.data<uint8_t>() + begin * channels, end - begin, channels, values.data<float>(),
-          to);
+  look_up_bytes(bytes.data<uint8_t>() + begin * channels, end - begin, channels,
+                values.data<float>(), to);
 }
 
 Tensor Pixels::reals() const {
@@ -88,6 +88,8 @@ std::pair<float, float> Pixels::range() const {
 }
 
 Tensor values_of_bytes(std::span<const float> mean, std::span<const float> std) {
+  if (mean.size() != std.size())
+    throw ConfigError(str("pixels: ", mean.size(), " means and ", std.size(), " stds"));
   const auto channels = std::ssize(mean);
   Tensor values = Tensor::empty({channels, 256}, DType::f32);
   for (size_t c = 0; c < mean.size(); ++c)
@@ -101,13 +103,13 @@ Tensor values_of_bytes(std::span<const float> mean, std::span<const float> std) 
   return values;
 }
 
-void look_up(const uint8_t* bytes, int64_t pixels, int64_t channels, const uint8_t* table,
-             uint8_t* to) {
-  look_up_all(bytes, pixels, channels, table, to);
+void look_up_bytes(const uint8_t* bytes, int64_t pixels, int64_t channels, const uint8_t* table,
+                   uint8_t* to) {
+  look_up(bytes, pixels, channels, table, to);
 }
-void look_up(const uint8_t* bytes, int64_t pixels, int64_t channels, const float* table,
-             float* to) {
-  look_up_all(bytes, pixels, channels, table, to);
+void look_up_bytes(const uint8_t* bytes, int64_t pixels, int64_t channels, const float* table,
+                   float* to) {
+  look_up(bytes, pixels, channels, table, to);
 }
 
 }  // namespace stair

@@ -12,6 +12,8 @@ struct Pixels {
   Tensor bytes;   // u8 [...,C]
   Tensor values;  // f32 [C,256]: of each byte, by channel; finite, and they rise with the byte
 
+  // Pictures.
+  int64_t count() const { return bytes.size(0); }
   // The real numbers of pixels [begin, end) (rows of C), and of all, f32 [...,C].
   void reals(int64_t begin, int64_t end, float* to) const;
   Tensor reals() const;
@@ -20,12 +22,14 @@ struct Pixels {
 };
 
 // (v / 255 - mean) / std of each byte v, by channel, each step rounded to float: f32 [C,256].
-// Throws ConfigError for a std that is not positive, and for values that are not finite.
+// Throws ConfigError for a std that is not positive, for values that are not finite, and for
+// another number of stds than of means.
 Tensor values_of_bytes(std::span<const float> mean, std::span<const float> std);
 
 // to[i] = table[i % channels][bytes[i]] for all bytes of the pixels; table [channels,256].
-void look_up(const uint8_t* bytes, int64_t pixels, int64_t channels, const uint8_t* table,
-             uint8_t* to);
-void look_up(const uint8_t* bytes, int64_t pixels, int64_t channels, const float* table, float* to);
+void look_up_bytes(const uint8_t* bytes, int64_t pixels, int64_t channels, const uint8_t* table,
+                   uint8_t* to);
+void look_up_bytes(const uint8_t* bytes, int64_t pixels, int64_t channels, const float* table,
+                   float* to);
 
 }  // namespace stair

@@ -153,10 +153,9 @@ Random augmentation_random(uint64_t seed, int64_t epoch, int64_t index) {
 }
 
 Transform::Transform(const TransformOptions& options)
-    : options_(options),
-      size_(output_size(options)),
-      values_(values_of_bytes(options.normalize.mean, options.normalize.std)) {
+    : options_(options), size_(output_size(options)) {
   check(options);
+  values_ = values_of_bytes(options.normalize.mean, options.normalize.std);
 }
 
 Crop Transform::choose(int width, int height, Random& random) const {

@@ -162,15 +162,15 @@ Variable QatConv::forward_many(std::span<const Variable> in) {
 
 Variable QatConv::forward_into(std::span<const Variable> in, nn::Module& next) {
   auto* quantizer = dynamic_cast<Quantizer*>(&next);
-  return next(run(in, quantizer));
+  return quantizer != nullptr && uses_batch_statistics() ? run(in, quantizer)
+                                                         : next(run(in, nullptr));
 }
 
 Variable QatConv::run(std::span<const Variable> in, Quantizer* next) const {
   const size_t expected = options_.batch_norm ? 8 : 3;
   if (in.size() != expected)
     throw ConfigError(str("QatConv: ", in.size(), " inputs, expected ", expected));
-  const bool batch_statistics = options_.batch_norm && is_training() && !bn_frozen();
-  if (!batch_statistics) {
+  if (!uses_batch_statistics()) {
     const Folded form = folded(in, in[0].quantized() ? in[0].value().qparams().scale[0] : 0);
     return convolve(in[0], form.weight, form.bias, false);
   }

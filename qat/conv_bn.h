@@ -67,6 +67,9 @@ class QatConv final : public nn::Module {
   void freeze_bn(bool on) { bn_frozen_.value().data<uint8_t>()[0] = on ? 1 : 0; }
 
  private:
+  bool uses_batch_statistics() const {
+    return options_.batch_norm && is_training() && !bn_frozen();
+  }
   Folded folded_real_bias(std::span<const Variable> inputs) const;
   // forward_many, its result passed to `next` when there is one and the batch norm is on its own.
   Variable run(std::span<const Variable> inputs, Quantizer* next) const;

@@ -71,8 +71,8 @@ class Quantizer : public nn::Module {
   std::shared_ptr<nn::Module> clone() const override;
 
  protected:
-  // Called once a training forward while the observer is on, before quantizing. x is before the
-  // activation.
+  // Called once a training forward while the observer is on, before quantizing. x may be before a
+  // ReLU.
   virtual void observe(const autograd::Deferred& x);
   // The integers of x (before a ReLU, which it fuses: quantize max(x, 0)) and their gradient.
   virtual Variable apply(const Variable& x, bool relu) const = 0;
@@ -85,7 +85,7 @@ class Quantizer : public nn::Module {
   std::unique_ptr<Observer> observer_;
 
  private:
-  // Observes and quantizes x, which ReLU6 was applied to.
+  // Observes and quantizes x; relu: max(x, 0), which is still to be applied.
   Variable observe_and_apply(const Variable& x, bool relu);
 
   int64_t non_finite_seen_ = 0;

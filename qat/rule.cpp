@@ -8,29 +8,33 @@
 #include "kernels/norm/norm.h"
 
 namespace stair::qat {
-
 namespace {
-
-// What a rule runs over, but for the place.
-struct Rule {
-  RuleSums (*span)(const RuleSpan&);
-  const QParams& p;
-  bool relu;
-
-  RuleSums run(const float* x, const float* gy, float* gx, int64_t n, size_t channel) const {
-    const float zero = static_cast<float>(p.zero_point[channel]);
-    return span({x, gy, gx, n, p.scale[channel], static_cast<float>(p.qmin) - zero,
-                 static_cast<float>(p.qmax) - zero, relu});
-  }
-};
 
 RuleSums& operator+=(RuleSums& a, const RuleSums& b) {
   a.scale += b.scale, a.offset += b.offset;
   return a;
 }
 
+// A rule with its parameters.
+struct RuleCall {
+  RuleSums (*span)(const RuleSpan&);
+  const QParams& p;
+  bool relu;
+
+  // Sums are in float for as many elements as kSpan says.
+  RuleSums run(const float* x, const float* gy, float* gx, int64_t n, size_t channel) const {
+    constexpr int64_t kSpan = 32768;
+    const float zero = static_cast<float>(p.zero_point[channel]);
+    RuleSums sums;
+    for (int64_t i = 0; i < n; i += kSpan)
+      sums += span({x + i, gy + i, gx + i, std::min(kSpan, n - i), p.scale[channel],
+                    static_cast<float>(p.qmin) - zero, static_cast<float>(p.qmax) - zero, relu});
+    return sums;
+  }
+};
+
 // One scale: rows of x, a block that stays in the cache after the other.
-RuleSums run_rows(const Rule& rule, const autograd::Deferred& x, const float* gy, float* gx,
+RuleSums run_rows(const RuleCall& rule, const autograd::Deferred& x, const float* gy, float* gx,
                   const autograd::GradientWatch* watch) {
   constexpr int64_t kBlockFloats = 8192;
   const Shape& shape = x.shape();
@@ -43,6 +47,7 @@ RuleSums run_rows(const Rule& rule, const autograd::Deferred& x, const float* gy
   if (watch != nullptr) watch->chunks(chunks.count);
   std::vector<RuleSums> parts(static_cast<size_t>(chunks.count));
   parallel_for(rows, chunks.rows, [&](int64_t first, int64_t last) {
+    const SerialLoops serial;
     const int64_t chunk = first / chunks.rows;
     const Scratch copy(in_pieces ? sizeof(float) * static_cast<size_t>(block * channels) : 0);
     for (int64_t begin = first; begin < last; begin += block) {
@@ -60,7 +65,8 @@ RuleSums run_rows(const Rule& rule, const autograd::Deferred& x, const float* gy
 }
 
 // A scale a channel.
-std::vector<RuleSums> run_channels(const Rule& rule, const Tensor& x, const float* gy, float* gx) {
+std::vector<RuleSums> run_channels(const RuleCall& rule, const Tensor& x, const float* gy,
+                                   float* gx) {
   constexpr int64_t kChunk = 32768;
   const kernels::ChannelLayout layout = autograd::channel_layout(x.shape(), rule.p.axis);
   const int64_t pieces = (layout.inner + kChunk - 1) / kChunk;
@@ -84,7 +90,7 @@ std::vector<RuleSums> run_channels(const Rule& rule, const Tensor& x, const floa
 std::vector<RuleSums> run_rule(RuleSums (*span)(const RuleSpan&), const autograd::Deferred& x,
                                const float* gy, const QParams& p, bool relu, float* gx,
                                const autograd::GradientWatch* watch) {
-  const Rule rule{span, p, relu};
+  const RuleCall rule{span, p, relu};
   if (p.per_channel()) return run_channels(rule, x.whole(), gy, gx);
   return {run_rows(rule, x, gy, gx, watch != nullptr && watch->readers == 1 ? watch : nullptr)};
 }

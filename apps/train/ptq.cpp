@@ -43,7 +43,7 @@ class CalibrationSet {
       for (int64_t i = 0; most == 0 || i < most; ++i) {
         const auto batch = loader_->next();
         if (!batch) break;
-        images_ += batch->images.bytes.size(0);
+        images_ += batch->images.count();
         f(batch->images.reals());
       }
     };

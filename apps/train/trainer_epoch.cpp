@@ -131,8 +131,8 @@ bool Trainer::train_epoch() {
     if (result.finite) {
       optimizer_->zero_grad();
       state_.skipped_in_row = 0;
-      state_.loss_sum += result.loss * static_cast<double>(batch->images.bytes.size(0));
-      state_.seen += batch->images.bytes.size(0);
+      state_.loss_sum += result.loss * static_cast<double>(batch->images.count());
+      state_.seen += batch->images.count();
       state_.hits += result.hits;
     } else {
       if (may_skip) before->restore();
@@ -141,9 +141,9 @@ bool Trainer::train_epoch() {
     if (watched) report_memory(memory);
     ++state_.batch;
     ++state_.step;
-    epoch_images_ += batch->images.bytes.size(0);
+    epoch_images_ += batch->images.count();
     progress.update(
-        state_.batch, batch->images.bytes.size(0),
+        state_.batch, batch->images.count(),
         str("loss ",
             fixed(state_.loss_sum / std::max<double>(1, static_cast<double>(state_.seen)), 3)));
     if (stop_requested()) break;

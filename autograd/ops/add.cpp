@@ -15,7 +15,7 @@ Variable apply(std::span<const Variable> in, const Attributes&) {
 
 bool bytes_of_one_scale(const Variable& x) {
   return x.quantized() && x.dtype() != DType::s32 && !x.value().qparams().per_channel() &&
-         x.shape().rank() > 0;
+         x.shape().numel() > 0 && x.shape().rank() > 0;
 }
 
 kernels::CodeInput codes_from(const Tensor& q, int64_t first) {

@@ -92,7 +92,7 @@ Variable conv2d(const Variable& x, const Variable& w, const Variable& b,
                            const Deferred& xv, ChannelSums* sums) {
     return conv_forward(s, xv, wv, bv, {s.n, s.oh(), s.ow(), s.o}, sums);
   };
-  // What reads a batch norm's formula mostly is followed by one itself.
+  // What reads a formula mostly stands between batch norms.
   const bool gathers = integers ? options.moments : x.deferred().in_pieces() && ConvBands::pay(s);
   const auto sums =
       gathers && s.rows() > 0 ? std::make_shared<ChannelSums>(static_cast<size_t>(s.o)) : nullptr;

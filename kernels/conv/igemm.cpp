@@ -261,9 +261,10 @@ struct Runs {
 };
 
 // Few channels fill a vector as runs of columns, with zeros for the weights that a column does not
-// have: fewer products than a vector for each column. Else the columns of each phase.
+// have: fewer products than a vector for each column. (An infinite gradient makes NaN of the
+// columns beside those that it reaches.) Else the columns of each phase.
 std::vector<Runs> runs_of(const ConvShape& s, int64_t lanes) {
-  const int64_t width = lanes / s.c / s.stride_w * s.stride_w;
+  const int64_t width = lanes / std::max<int64_t>(s.c, 1) / s.stride_w * s.stride_w;
   std::vector<Runs> runs;
   if (s.groups > 1 || s.kw == 1 || s.dilation_w > 1 || width < 2) {
     for (int64_t x = 0; x < std::min(s.stride_w, s.w); ++x)

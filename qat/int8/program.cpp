@@ -171,8 +171,8 @@ Int8Program::Step Int8Program::bind_quantize(const Int8Step& step) const {
     if (input.codes_of_pixels == nullptr)
       quantize(f, reinterpret_cast<const float*>(input.data), count, q);
     else
-      look_up(reinterpret_cast<const uint8_t*>(input.data), count / channels, channels,
-              input.codes_of_pixels + table * 256 * channels, reinterpret_cast<uint8_t*>(q));
+      look_up_bytes(reinterpret_cast<const uint8_t*>(input.data), count / channels, channels,
+                    input.codes_of_pixels + table * 256 * channels, reinterpret_cast<uint8_t*>(q));
   };
 }
 
@@ -266,8 +266,8 @@ Int8Program::Step Int8Program::bind_input() const {
       std::memcpy(to, input.data, static_cast<size_t>(count) * sizeof(float));
       return;
     }
-    look_up(reinterpret_cast<const uint8_t*>(input.data), count / channels, channels,
-            input.reals_of_pixels, to);
+    look_up_bytes(reinterpret_cast<const uint8_t*>(input.data), count / channels, channels,
+                  input.reals_of_pixels, to);
   };
 }
 

@@ -42,8 +42,8 @@ TEST(Pixels, ValuesRangeAndTablesAreThoseOfEachByte) {
     Tensor table = Tensor::empty(p.values.shape(), DType::u8), codes = p.bytes.clone();
     for (int64_t i = 0; i < table.numel(); ++i)
       table.data<uint8_t>()[i] = static_cast<uint8_t>(random.below(256));
-    look_up(p.bytes.data<uint8_t>(), count, static_cast<int64_t>(channels), table.data<uint8_t>(),
-            codes.data<uint8_t>());
+    look_up_bytes(p.bytes.data<uint8_t>(), count, static_cast<int64_t>(channels),
+                  table.data<uint8_t>(), codes.data<uint8_t>());
     float min = std::numeric_limits<float>::infinity(), max = -min;
     for (int64_t i = 0; i < p.bytes.numel(); ++i) {
       const int64_t entry = 256 * (i % static_cast<int64_t>(channels)) + p.bytes.data<uint8_t>()[i];

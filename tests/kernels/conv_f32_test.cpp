@@ -10,6 +10,10 @@ namespace {
 // The first layer of a network, strided and plain layers, a linear layer, a 1x1 picture, more than
 // one block of pixels.
 const std::vector<ConvShape> kShapes = {
+    // Narrow inputs: windows thinner than the stride, as wide as it, pictures thinner than a run.
+    {.n = 1, .h = 5, .w = 16, .c = 1, .o = 9, .kw = 2, .stride_w = 3},
+    {.n = 2, .h = 16, .w = 18, .c = 4, .o = 24, .kh = 4, .kw = 4, .stride_h = 4, .stride_w = 4},
+    {.n = 2, .h = 6, .w = 2, .c = 3, .o = 16, .kh = 3, .kw = 3, .pad_left = 1, .pad_right = 1},
     {.n = 2,
      .h = 21,
      .w = 23,

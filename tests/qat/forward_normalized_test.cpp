@@ -2,9 +2,13 @@
 // after the other.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
+#include "autograd/ops/add.h"
+#include "autograd/ops/mul.h"
 #include "core/cpu.h"
 #include "core/random.h"
 #include "qat/quantizer.h"
@@ -76,6 +80,55 @@ TEST(ForwardNormalizedExact, IsTheThreeOperationsInARow) {
           expect_same_bytes("ggamma", one.ggamma, three.ggamma);
           expect_same_bytes("gbeta", one.gbeta, three.gbeta);
         }
+  }
+}
+
+// Gradients of a layer whose learned quantizer is the only reader of batch norm's output, which
+// then hears of its gradient block by block, or one of two.
+std::array<Tensor, 3> gradients(const char* name, bool alone) {
+  QuantizationSpec spec = activation_spec();
+  spec.quantizer = name;
+  const auto quantizer = make_quantizer(spec, 1, Activation::none);
+  Variable x(normal({20, 30, 30, 24}, 1), true), gamma(normal({24}, 2), true),
+      beta(normal({24}, 3), true);
+  const Variable y = autograd::batch_norm(x, gamma, beta, Variable(), Variable(), {});
+  Variable q = (*quantizer)(y);
+  const Tensor gy = normal(q.shape(), 4);
+  if (!alone) q = autograd::add(q, autograd::mul(y, Variable(Tensor::full<float>({1}, 0))));
+  q.backward(gy);
+  return {x.grad(), gamma.grad(), beta.grad()};
+}
+
+TEST(ForwardNormalized, ALearnedQuantizerTellsOfItsGradientWhileItIsWritten) {
+  for (const char* name : {"lsq", "dsq"}) {
+    QuantizationSpec spec = activation_spec();
+    spec.quantizer = name;
+    const auto quantizer = make_quantizer(spec, 1);
+    const Variable leaf(normal({700, 24}, 1), true);
+    Tensor gradient, told = Tensor::zeros(leaf.shape(), DType::f32);
+    Variable x = autograd::record("keep", {leaf}, leaf.value(), [&gradient](const Tensor& g) {
+      gradient = g;
+      return std::vector<Tensor>{g};
+    });
+    const auto watch = std::make_shared<autograd::GradientWatch>();
+    watch->chunks = [](int64_t) { return nullptr; };
+    watch->written = [&told](int64_t, int64_t begin, int64_t end, const float* values) {
+      std::copy(values, values + (end - begin) * 24, told.data<float>() + begin * 24);
+    };
+    x.set_watch(watch);
+    (*quantizer)(x).backward(normal({700, 24}, 2));
+    expect_same_bytes(name, told, gradient);
+  }
+}
+
+TEST(ForwardNormalized, GradientsAreSummedWhileALearnedQuantizerWritesThem) {
+  for (const char* quantizer : {"lsq", "tqt", "pact", "ewgs", "dsq"}) {
+    const auto alone = gradients(quantizer, true), with_another = gradients(quantizer, false);
+    for (size_t i = 0; i < alone.size(); ++i)
+      for (int64_t k = 0; k < alone[i].numel(); ++k)
+        ASSERT_NEAR(alone[i].data<float>()[k], with_another[i].data<float>()[k],
+                    1e-5 * std::max(1.0F, std::abs(alone[i].data<float>()[k])))
+            << quantizer << ' ' << i;
   }
 }
 
