@@ -22,26 +22,6 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// Pixels of an f32 x: where they lie, or a copy that its formula writes.
-class Reals {
- public:
-  Reals(const Deferred& x, const ConvBand::Range& pixels)
-      : copy_(x.in_pieces() ? sizeof(float) * static_cast<size_t>(pixels.count() * channels(x))
-                            : 0),
-        data_(copy_.as<float>()) {
-    if (x.in_pieces())
-      x.rows(pixels.first, pixels.last, copy_.as<float>());
-    else
-      data_ = x.whole().data<float>() + pixels.first * channels(x);
-  }
-  const float* data() const { return data_; }
-
- private:
-  static int64_t channels(const Deferred& x) { return x.shape()[x.shape().rank() - 1]; }
-  Scratch copy_;
-  const float* data_;
-};
-
 // The bands of one task.
 class Task {
  public:
@@ -102,7 +82,7 @@ class Task {
            to,
            {next(0), next(1)}});
     } else {
-      const Reals reals(b_.x, band.x);
+      const RowsOf reals(b_.x, band.x.first, band.x.last);
       kernels::run<kernels::ConvBackwardWeights<float>>(
           {band.weights, reals.data(), gy, to, {next(0), next(1)}});
     }
@@ -203,7 +183,7 @@ Tensor forward_in_bands(const kernels::ConvShape& shape, const Deferred& x, cons
     for (int64_t i = moments.first_task(part); i < moments.first_task(part + 1); ++i) {
       const ConvBand band = bands[i];
       if (band.gw.count() == 0) continue;
-      const Reals reals(x, band.x);
+      const RowsOf reals(x, band.x.first, band.x.last);
       float* const out = y.data<float>() + band.gw.first * shape.o;
       kernels::run<kernels::ConvForward<float>>({band.weights, reals.data(), w.data<float>(),
                                                  b.defined() ? b.data<float>() : nullptr, out});

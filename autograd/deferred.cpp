@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "core/parallel.h"
-#include "core/storage.h"
 #include "kernels/elementwise/elementwise.h"
 
 namespace stair::autograd {
@@ -21,7 +20,7 @@ Deferred::Deferred(Pixels pixels)
     : shape_(pixels.bytes.shape()),
       rows_([pixels](int64_t begin, int64_t end, float* into) { pixels.reals(begin, end, into); }),
       pixels_(std::make_shared<const Pixels>(pixels)) {
-  if (shape_.rank() < 1 || shape_[shape_.rank() - 1] != pixels.values.size(0))
+  if (shape_.rank() < 1 || row_size() != pixels.values.size(0))
     throw ShapeError(str("pixels: bytes ", pixels.bytes, " and values ", pixels.values,
                          ", expected [...,C] and [C,256]"));
 }
@@ -29,8 +28,7 @@ Deferred::Deferred(Pixels pixels)
 const Tensor& Deferred::whole() const {
   if (in_pieces()) {
     whole_ = Tensor::empty(shape_, DType::f32);
-    if (shape_.numel() > 0)
-      rows_(0, shape_.numel() / shape_[shape_.rank() - 1], whole_.data<float>());
+    if (shape_.numel() > 0) rows_(0, shape_.numel() / row_size(), whole_.data<float>());
     rows_ = nullptr;
   }
   return whole_;
@@ -38,7 +36,8 @@ const Tensor& Deferred::whole() const {
 
 void Deferred::for_pieces(
     const std::function<void(int64_t first, std::span<float> values)>& f) const {
-  const int64_t channels = std::max<int64_t>(shape_[shape_.rank() - 1], 1);
+  if (shape_.numel() == 0) return;
+  const int64_t channels = row_size();
   const int64_t block = kMultiple / std::gcd(kMultiple, channels);
   const int64_t rows = std::max<int64_t>(kPieceFloats / (block * channels), 1) * block;
   parallel_for(shape_.numel() / channels, rows, [&](int64_t begin, int64_t end) {
@@ -48,6 +47,15 @@ void Deferred::for_pieces(
     rows_(begin, end, piece.as<float>());
     f(begin * channels, {piece.as<float>(), count});
   });
+}
+
+RowsOf::RowsOf(const Deferred& x, int64_t begin, int64_t end)
+    : copy_(x.in_pieces() ? sizeof(float) * static_cast<size_t>((end - begin) * x.row_size()) : 0),
+      data_(copy_.as<float>()) {
+  if (x.in_pieces())
+    x.rows(begin, end, copy_.as<float>());
+  else
+    data_ = x.whole().data<float>() + begin * x.row_size();
 }
 
 void Deferred::add(const Deferred& other) {

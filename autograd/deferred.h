@@ -7,6 +7,7 @@
 #include <span>
 
 #include "core/pixels.h"
+#include "core/storage.h"
 #include "core/tensor.h"
 
 namespace stair::autograd {
@@ -32,6 +33,8 @@ class Deferred {
   bool defined() const { return whole_.defined() || rows_ != nullptr; }
   const Shape& shape() const { return in_pieces() ? shape_ : whole_.shape(); }
   DType dtype() const { return in_pieces() ? DType::f32 : whole_.dtype(); }
+  // Elements of a row; 1 for a scalar.
+  int64_t row_size() const { return shape().rank() > 0 ? shape()[-1] : 1; }
   bool quantized() const { return !in_pieces() && whole_.quantized(); }
   // Whether it is a formula that was not yet asked for the whole.
   bool in_pieces() const { return !whole_.defined() && rows_ != nullptr; }
@@ -57,6 +60,17 @@ class Deferred {
   mutable Rows rows_;
   Reads reads_{};
   std::shared_ptr<const Pixels> pixels_;
+};
+
+// Rows [begin, end) of an f32 x: where they lie, or a copy that its formula writes.
+class RowsOf {
+ public:
+  RowsOf(const Deferred& x, int64_t begin, int64_t end);
+  const float* data() const { return data_; }
+
+ private:
+  Scratch copy_;
+  const float* data_;
 };
 
 }  // namespace stair::autograd

@@ -122,26 +122,27 @@ Variable LearnedQuantizer::apply(const Variable& x, bool relu) const {
   }
   std::vector<Variable> inputs{x, parameter_};
   if (rule_.learns_offset) inputs.push_back(offset_);
-  return autograd::record(
-      rule_.name, std::move(inputs), y,
-      [rule = rule_, kept = autograd::Kept(x), watch = x.watch(), q, relu, factors,
-       slopes](const Tensor& gy) {
-        const autograd::Deferred xv = kept.deferred();
-        const int64_t channels = static_cast<int64_t>(q.scale.size());
-        std::vector<Tensor> gradients{Tensor::empty(xv.shape(), DType::f32),
-                                      Tensor::empty({channels}, DType::f32)};
-        if (rule.learns_offset) gradients.push_back(Tensor::empty({channels}, DType::f32));
-        const std::vector<RuleSums> sums = run_rule(rule.span, xv, gy.data<float>(), q, relu,
-                                                    gradients[0].data<float>(), watch.get());
-        for (int64_t c = 0; c < channels; ++c) {
-          const size_t i = static_cast<size_t>(c);
-          gradients[1].data<float>()[c] =
-              factors[i] * static_cast<float>(sums[i].scale) * slopes[i];
-          if (rule.learns_offset)
-            gradients[2].data<float>()[c] = factors[i] * static_cast<float>(sums[i].offset);
-        }
-        return gradients;
-      });
+  return autograd::record(rule_.name, std::move(inputs), y,
+                          [rule = rule_, kept = autograd::Kept(x), watch = x.watch(), q, relu,
+                           factors, slopes](const Tensor& gy) {
+                            const autograd::Deferred xv = kept.deferred();
+                            const int64_t channels = static_cast<int64_t>(q.scale.size());
+                            std::vector<Tensor> gradients{Tensor::empty(xv.shape(), DType::f32),
+                                                          Tensor::empty({channels}, DType::f32)};
+                            if (rule.learns_offset)
+                              gradients.push_back(Tensor::empty({channels}, DType::f32));
+                            const std::vector<RuleSums> sums =
+                                run_rule({rule.span, q, relu}, xv, gy, gradients[0], watch.get());
+                            for (int64_t c = 0; c < channels; ++c) {
+                              const size_t i = static_cast<size_t>(c);
+                              gradients[1].data<float>()[c] =
+                                  factors[i] * static_cast<float>(sums[i].scale) * slopes[i];
+                              if (rule.learns_offset)
+                                gradients[2].data<float>()[c] =
+                                    factors[i] * static_cast<float>(sums[i].offset);
+                            }
+                            return gradients;
+                          });
 }
 
 double least_squares_scale(std::span<const float> values, double n, double p) {

@@ -91,11 +91,17 @@ template <class Rule>
   return total;
 }
 
-// Runs `span` over a tensor in a fixed split, which is the same for a formula. Sums by channel.
-// `watch`, that of x or null, hears of gx while it is written.
-std::vector<RuleSums> run_rule(RuleSums (*span)(const RuleSpan&), const autograd::Deferred& x,
-                               const float* gy, const QParams& p, bool relu, float* gx,
-                               const autograd::GradientWatch* watch);
+// A rule with its parameters, which must outlive it.
+struct RuleCall {
+  RuleSums (*span)(const RuleSpan&);
+  const QParams& qparams;
+  bool relu;
+};
+
+// Runs a rule over x in a fixed split, which is the same for a formula, and writes gx. Sums by
+// channel. `watch`, that of x or null, hears of gx while it is written.
+std::vector<RuleSums> run_rule(const RuleCall& rule, const autograd::Deferred& x, const Tensor& gy,
+                               const Tensor& gx, const autograd::GradientWatch* watch);
 
 // The variable of codes (or real numbers) `y` of x, whose gradient is the rule's; of quantizers
 // without learned parameters.

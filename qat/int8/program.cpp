@@ -115,14 +115,13 @@ Tensor reals_of_pixels(const Int8Graph& graph, int64_t channels) {
   return values_of_bytes(mean, deviation);
 }
 
-std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, int64_t channels) {
-  const Tensor values = reals_of_pixels(graph, channels);
-  const auto count = static_cast<size_t>(values.numel());
+std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, const Tensor& reals) {
+  const auto count = static_cast<size_t>(reals.numel());
   std::vector<uint8_t> codes;
   for (const Int8Node& n : graph.nodes) {
     if (!reads_input(n)) continue;
     codes.resize(codes.size() + count);
-    quantize(n.format, values.data<float>(), values.numel(),
+    quantize(n.format, reals.data<float>(), reals.numel(),
              reinterpret_cast<std::byte*>(codes.data() + codes.size() - count));
   }
   return codes;

@@ -86,11 +86,11 @@ class Int8Program {
   std::vector<Step> steps_;
 };
 
-// Codes of u8 pixels, x = (pixel / 255 - mean) / std by channel, each step rounded to float, for
-// every quantize node that reads the input: what quantizing the f32 pictures gives. mean and std
-// are the graph's metadata mean_0, std_0, ... Throws ConfigError where they are missing.
-std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, int64_t channels);
-// x of every channel and pixel value, f32 [channels,256].
+// x = (pixel / 255 - mean) / std of every channel and pixel value, each step rounded to float: f32
+// [channels,256]. mean and std are the graph's metadata mean_0, std_0, ... Throws ConfigError where
+// they are missing.
 Tensor reals_of_pixels(const Int8Graph& graph, int64_t channels);
+// Their codes for every quantize node that reads the input: what quantizing the f32 pictures gives.
+std::vector<uint8_t> codes_of_pixels(const Int8Graph& graph, const Tensor& reals);
 
 }  // namespace stair::qat

@@ -76,8 +76,8 @@ Int8Input Int8Session::Impl::input(const Tensor& x) {
     throw ShapeError(str("int8 graph: input is ", x, ", expected [N,H,W,C] f32 or u8"));
   if (x.dtype() == DType::f32) return {x.raw()};
   if (x.size(3) != pixel_channels) {
-    pixel_codes = codes_of_pixels(graph, x.size(3));
     pixel_reals = reals_of_pixels(graph, x.size(3));
+    pixel_codes = codes_of_pixels(graph, pixel_reals);
     pixel_channels = x.size(3);
   }
   return {x.raw(), pixel_codes.data(), pixel_reals.data<float>()};
